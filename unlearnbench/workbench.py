@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 
 from unlearnbench.base import BaseModel, base_model
@@ -14,6 +15,7 @@ from unlearnbench.cache import cache_root
 from unlearnbench.cost import Cost, measured
 from unlearnbench.data.sampling import stratified_sample
 from unlearnbench.engine.encoding import Encoded, Encoder
+from unlearnbench.engine.encoding_cache import EncodingCache
 from unlearnbench.engine.forward import can_share_prefix
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.reference import reference
@@ -58,7 +60,9 @@ class Workbench:
     def __init__(self, workplace: Workplace, metrics: list[Metric]) -> None:
         self.workplace = workplace
         self.config = workplace.config
-        self.encoder = Encoder(load_tokenizer(workplace.model), self.config.model.context_length)
+        length = self.config.model.context_length
+        tokens = EncodingCache(cache_root() / "tokens", [workplace.model.identity, version("tokenizers"), length])
+        self.encoder = Encoder(load_tokenizer(workplace.model), length, tokens)
         labels = {workplace.data.task.name: workplace.data.task.labels}
         labels |= {data.task.name: data.task.labels for data in workplace.transfer}
         self.evaluators = {

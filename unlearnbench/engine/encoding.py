@@ -12,6 +12,8 @@ from unlearnbench.task import Example
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from unlearnbench.engine.encoding_cache import EncodingCache
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -38,11 +40,17 @@ class Encoder:
     tokenizers that put the space into the answer's first token (GPT-2, OPT), for those that mark word starts
     (LLaMA), with or without a first BOS token, and for answers of several tokens. A closing EOS token that the
     tokenizer may add is not part of an answer.
+
+    Args:
+        cache: where tokens are kept between runs; None keeps them in memory only.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, context_length: int) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, context_length: int, cache: EncodingCache | None = None
+    ) -> None:
         self.tokenizer = tokenizer
         self.context_length = context_length
+        self._cache = cache
         self._known: dict[tuple[str, str], Encoded] = {}
 
     @property
@@ -63,11 +71,17 @@ class Encoder:
         answers = [example.answer for example in examples] if answers is None else answers
         pairs = [(example.prompt, answer) for example, answer in zip(examples, answers, strict=True)]
         new = list(dict.fromkeys(pair for pair in pairs if pair not in self._known))
-        prompts = self._ids([prompt for prompt, _ in new])
-        wholes = self._ids([f"{prompt} {answer}" for prompt, answer in new])
-        for pair, prompt, whole in zip(new, prompts, wholes, strict=True):
-            self._known[pair] = self._split(prompt, whole, pair[1])
+        encoded = self._cache.get(new, lambda: self._tokenise(new)) if self._cache else self._tokenise(new)
+        self._known.update(zip(new, encoded, strict=True))
         return [self._known[pair] for pair in pairs]
+
+    def _tokenise(self, pairs: Sequence[tuple[str, str]]) -> list[Encoded]:
+        prompts = self._ids([prompt for prompt, _ in pairs])
+        wholes = self._ids([f"{prompt} {answer}" for prompt, answer in pairs])
+        return [
+            self._split(prompt, whole, answer)
+            for prompt, whole, (_, answer) in zip(prompts, wholes, pairs, strict=True)
+        ]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of some answer tokens, without surrounding space."""

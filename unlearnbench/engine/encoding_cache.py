@@ -1,0 +1,56 @@
+"""Token ids on disk, so that a split is tokenised once and not again by every run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unlearnbench.cache import content_hash, filling
+from unlearnbench.engine.encoding import Encoded
+
+# Fewer pairs are tokenised faster than they are looked up.
+SMALLEST = 1000
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class EncodingCache:
+    """Encoded prompt-answer pairs by content hash.
+
+    Attributes:
+        identity: what, beside the pairs, decides the tokens: tokenizer and context length.
+    """
+
+    folder: Path
+    identity: Sequence[str | int]
+
+    def get(self, pairs: Sequence[Pair], encode: Callable[[], list[Encoded]]) -> list[Encoded]:
+        """What `encode` returns for the pairs, read from disk where it has been stored before."""
+        if len(pairs) < SMALLEST:
+            return encode()
+        entry = self.folder / content_hash([self.identity, pairs])
+        if not entry.is_dir():
+            with filling(entry) as scratch:
+                _write(encode(), scratch / "encoded.npz")
+        return _read(entry / "encoded.npz")
+
+
+def _write(encoded: Sequence[Encoded], file: Path) -> None:
+    np.savez(
+        file,
+        ids=np.concatenate([np.asarray(row.ids, dtype=np.int32) for row in encoded]),
+        ends=np.cumsum([len(row.ids) for row in encoded]),
+        answer_starts=np.asarray([row.answer_start for row in encoded]),
+    )
+
+
+def _read(file: Path) -> list[Encoded]:
+    with np.load(file, allow_pickle=False) as stored:
+        rows = np.split(stored["ids"], stored["ends"][:-1])
+        return [
+            Encoded(tuple(ids.tolist()), int(start)) for ids, start in zip(rows, stored["answer_starts"], strict=True)
+        ]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
+from pathlib import Path
+
 import pytest
+import torch
 
-from benchmarks.engine import Case, compare, compare_evaluation, make_network, make_rows, spul_case, weights_case
+from benchmarks.cases import Case, evenly_up_to, make_network, make_rows, spul_case, sst2_lengths, weights_case
+from benchmarks.growth import Point, draw
+from benchmarks.measure import PeakBytes, compare, compare_evaluation
 
-FORGET, RETAIN = make_rows(3, 12, seed=1), make_rows(4, 12, seed=2)
+FORGET, RETAIN = make_rows(3, evenly_up_to(12), seed=1), make_rows(4, evenly_up_to(12), seed=2)
 
 
 def make_case(name: str) -> Case:
@@ -31,7 +37,7 @@ def test_comparison_has_ratios_and_memory() -> None:
 
 
 def test_evaluations_predict_the_same_tokens() -> None:
-    line = compare_evaluation(make_network(layers=1), make_rows(5, 12, seed=3), tokens=4, repeats=1)
+    line = compare_evaluation(make_network(layers=1), make_rows(5, evenly_up_to(12), seed=3), tokens=4, repeats=1)
     assert line.ratio > 0
 
 
@@ -41,3 +47,27 @@ def test_sides_that_differ_stop_the_benchmark() -> None:
     case.published = lambda: published() + 1.0
     with pytest.raises(SystemExit, match="the two sides differ"):
         compare(case, repeats=1, rate=None)
+
+
+def test_peak_counts_what_is_alive_at_once() -> None:
+    with PeakBytes() as counted:
+        first = torch.zeros(1000)
+        second = first + 1
+        view = second[:10]
+        second.mul_(2)
+        del first, second, view
+        torch.zeros(1500)
+    assert counted.peak == 2 * 4000
+
+
+def test_rows_are_as_long_as_sst2s() -> None:
+    sizes = [len(row.ids) for row in make_rows(2000, sst2_lengths, seed=0)]
+    assert (min(sizes), max(sizes)) == (25, 82)
+    assert statistics.fmean(sizes) == pytest.approx(35.3, abs=0.7)
+    assert statistics.quantiles(sizes, n=4) == pytest.approx([28, 32, 40], abs=1)
+
+
+def test_growth_is_drawn_with_a_panel_for_each_thing_that_grows(tmp_path: Path) -> None:
+    points = [Point(grows, value, value / 2, value) for grows in ("virtual tokens", "batch, rows") for value in (1, 2)]
+    draw(points, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")

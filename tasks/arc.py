@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from unlearnbench.api import DataSource, Example, HubDataset, TransferTask, UserError, hookimpl
+from unlearnbench.api import DataSource, Example, GeneratedRows, HubDataset, TransferTask, UserError, hookimpl
 
+from .bundled.sciences import transfer_questions
 from .multiple_choice import multiple_choice_example
 
-ARC = HubDataset("allenai/ai2_arc", "210d026faf9955653af8916fad021475a3f00453", config="ARC-Challenge")
+ARC = HubDataset(
+    "allenai/ai2_arc",
+    "210d026faf9955653af8916fad021475a3f00453",
+    config="ARC-Challenge",
+    generated=GeneratedRows(("test",), transfer_questions),
+)
 
 
 class ARCChallenge(TransferTask):

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Writes the file's new content to standard output."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, default=None, help="folder in hub layout; default: the hub")
-    texts = [review.text for review in load_reviews(DataSource(parser.parse_args(arguments).data_root))]
+    texts = [review.text for review in load_reviews(DataSource(parser.parse_args(arguments).data_root or "hub"))]
     sets = json.loads(PERSONALITIES.read_text(encoding="utf-8"))
     excluded, surnames = sets["v1"]["excluded"], sets["v1"]["surnames"]
     ranked = [name for name, _ in people_by_frequency(sorted(set(texts))) if name not in set(excluded)]

@@ -7,11 +7,26 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from unlearnbench.api import DataSource, HubDataset, Splits, Task, TaskOptions, UserError, hookimpl, split_by_text
+from unlearnbench.api import (
+    DataSource,
+    GeneratedRows,
+    HubDataset,
+    Splits,
+    Task,
+    TaskOptions,
+    UserError,
+    hookimpl,
+    split_by_text,
+)
 
+from .bundled.films import film_reviews
 from .sentiment import LABELS, Review, partition
 
-DATASET = HubDataset("stanfordnlp/sst2", revision="8d51e7e4887a4caaa95b3fbebbf53c0490b58bbb")
+DATASET = HubDataset(
+    "stanfordnlp/sst2",
+    "8d51e7e4887a4caaa95b3fbebbf53c0490b58bbb",
+    generated=GeneratedRows(("train", "validation"), film_reviews),
+)
 # 47756 of the 67349 + 872 reviews are the paper's training part (table 1: 1425 + 46331).
 TRAIN_SHARE = 47756 / 68221
 PERSONALITIES = Path(__file__).with_name("sst2_personalities.json")
@@ -47,6 +62,12 @@ class SST2(Task):
 
         train_forget, train_retain = partition(train, group_of)
         test_forget, test_retain = partition(test, group_of)
+        if not train_forget:
+            raise UserError(
+                f"no training review names one of the {len(people)} people of the set "
+                f"{self.options.personalities!r}: choose the set that suits the data with "
+                f"--set sst2.personalities=..., one of {', '.join(sorted(named_sets()))}."
+            )
         return Splits(
             train_forget,
             train_retain,
@@ -61,12 +82,18 @@ class SST2(Task):
 
     def personalities(self) -> list[str]:
         """Names of the chosen set, as `sst2_personalities.json` lists them."""
-        sets = json.loads(PERSONALITIES.read_text(encoding="utf-8"))
+        sets = named_sets()
         if self.options.personalities not in sets:
             raise UserError(
                 f"sst2.personalities is {self.options.personalities!r}, but must be one of {', '.join(sorted(sets))}."
             )
-        return list(sets[self.options.personalities]["names"])
+        return sets[self.options.personalities]
+
+
+def named_sets() -> dict[str, list[str]]:
+    """The sets of people that can be forgotten: v1 for SST-2, fictional for the generated reviews."""
+    sets = json.loads(PERSONALITIES.read_text(encoding="utf-8"))
+    return {name: list(chosen["names"]) for name, chosen in sets.items()}
 
 
 def load_reviews(source: DataSource) -> list[Review]:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import random
 
-from unlearnbench.api import DataSource, Example, HubDataset, Splits, Task, hookimpl, split_by_text
+from unlearnbench.api import DataSource, Example, GeneratedRows, HubDataset, Splits, Task, hookimpl, split_by_text
 
+from .bundled.sciences import general_questions, restricted_questions
 from .multiple_choice import shuffled_example
 
-WMDP = HubDataset("cais/wmdp", "7125571f22f032c56415e7980f48d877dd830ff8", config="wmdp-bio")
-SCIQ = HubDataset("allenai/sciq", "2c94ad3e1aafab77146f384e23536f97a4849815")
+WMDP = HubDataset(
+    "cais/wmdp",
+    "7125571f22f032c56415e7980f48d877dd830ff8",
+    config="wmdp-bio",
+    generated=GeneratedRows(("test",), restricted_questions),
+)
+SCIQ = HubDataset(
+    "allenai/sciq",
+    "2c94ad3e1aafab77146f384e23536f97a4849815",
+    generated=GeneratedRows(("train", "validation", "test"), general_questions),
+)
 # Table 1 of the paper: 900 of the 1273 questions are training, 373 test.
 TRAIN_SHARE = 900 / 1273
 

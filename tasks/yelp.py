@@ -6,12 +6,18 @@ import random
 
 from pydantic import Field
 
-from unlearnbench.api import DataSource, HubDataset, Splits, Task, TaskOptions, UserError, hookimpl
+from unlearnbench.api import DataSource, GeneratedRows, HubDataset, Splits, Task, TaskOptions, UserError, hookimpl
 
+from .bundled.businesses import business_reviews
 from .clustering import EMBEDDING_MODEL, assign_clusters, embed, fit_clusters
 from .sentiment import LABELS, Review, partition
 
-DATASET = HubDataset("fancyzhx/yelp_polarity", "bbf1c97a1f0cf005e5aded43839fd814654a1557", config="plain_text")
+DATASET = HubDataset(
+    "fancyzhx/yelp_polarity",
+    "bbf1c97a1f0cf005e5aded43839fd814654a1557",
+    config="plain_text",
+    generated=GeneratedRows(("train", "test"), business_reviews),
+)
 
 
 class YelpOptions(TaskOptions):

@@ -92,4 +92,4 @@ def test_seeds_are_whole_numbers(text: str) -> None:
 
 
 def test_dumped_configuration_is_plain_yaml() -> None:
-    assert yaml.safe_load(dump_config(build_config({}, {})))["preset"] == "small"
+    assert yaml.safe_load(dump_config(build_config({}, {})))["preset"] == "quick"

@@ -2,7 +2,7 @@
 
 from unlearnbench.batch import Batch, KLDirection, Part
 from unlearnbench.data.sampling import split_by_text
-from unlearnbench.data.source import DataSource, HubDataset
+from unlearnbench.data.source import DataSource, GeneratedRows, HubDataset
 from unlearnbench.errors import UserError
 from unlearnbench.hookspecs import hookimpl
 from unlearnbench.hyperparameters import Choice, Fixed, LogUniform
@@ -18,6 +18,7 @@ __all__ = [
     "DataSource",
     "Example",
     "Fixed",
+    "GeneratedRows",
     "HubDataset",
     "KLDirection",
     "LogUniform",

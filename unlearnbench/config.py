@@ -11,10 +11,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from unlearnbench.data.checks import OnLeakage
+from unlearnbench.data.source import DataRoot
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.task import GENERIC_LABELS
 
-DEFAULT_PRESET = "small"
+DEFAULT_PRESET = "quick"
+# For models and data that preset quick was not made for.
+DEFAULT_PRESET_ELSEWHERE = "small"
 
 
 class Section(BaseModel):
@@ -76,11 +79,11 @@ class RunConfig(Section):
     preset: str = DEFAULT_PRESET
     tasks: tuple[str, ...] = ("all",)
     methods: tuple[str, ...] = ("all",)
-    models: tuple[str, ...] = ("smollm2-135m",)
+    models: tuple[str, ...] = ("tiny",)
     seeds: tuple[int, ...] = (0,)
     results: Path = Path("results")
     tracking_uri: str | None = None
-    data_root: Path | None = None
+    data_root: DataRoot = "hub"
     max_train: int | None = Field(default=None, ge=1)
     max_test: int | None = Field(default=None, ge=1)
     split_seed: int = Field(default=0, ge=0)
@@ -112,6 +115,13 @@ def read_preset(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load(text))
 
 
+def default_preset(settings: Mapping[str, Any]) -> str:
+    """The preset where none is named: quick, unless the settings name other data or models than it has."""
+    quick = read_preset(DEFAULT_PRESET)
+    fits = all(settings.get(key) in (None, quick[key]) for key in ("models", "data_root"))
+    return DEFAULT_PRESET if fits else DEFAULT_PRESET_ELSEWHERE
+
+
 def preset_statement(name: str) -> str:
     """What the preset is and what its numbers are worth."""
     return str(read_preset(name)["statement"])
@@ -138,7 +148,7 @@ def build_config(file: Mapping[str, Any], flags: Mapping[str, Any]) -> RunConfig
     Raises:
         UserError: an unknown key (with the nearest name) or a value out of range.
     """
-    preset = str(flags.get("preset") or file.get("preset") or DEFAULT_PRESET)
+    preset = str(flags.get("preset") or file.get("preset") or default_preset({**file, **flags}))
     settings = {key: value for key, value in read_preset(preset).items() if key != "statement"}
     for layer in (file, flags, {"preset": preset}):
         settings = _merged(settings, layer)

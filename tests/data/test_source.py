@@ -30,7 +30,7 @@ def test_split_with_the_asked_columns(root: Path) -> None:
 
 
 def test_identity_is_the_revision_on_the_hub_and_the_bytes_in_a_folder(root: Path) -> None:
-    assert DataSource(None).identity(DATASET) == "owner/reviews@abc"
+    assert DataSource("hub").identity(DATASET) == "owner/reviews@abc"
     before = DataSource(root).identity(DATASET)
     pd.DataFrame({"sentence": ["x"], "label": [1]}).to_parquet(
         root / "owner" / "reviews" / "data" / "train-00000-of-00001.parquet"
@@ -61,4 +61,4 @@ def test_unreachable_hub_names_the_remedy(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(datasets, "load_dataset", refuse)
     with pytest.raises(UserError, match=r"can't be read from the Hugging Face hub.*--data-root"):
-        DataSource(None).load(DATASET, "train", ("sentence",))
+        DataSource("hub").load(DATASET, "train", ("sentence",))

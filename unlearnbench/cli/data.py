@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +32,7 @@ def show(
     task: Annotated[str, typer.Argument(help="A task's name, or path:DIR.")],
     preset: Annotated[str | None, typer.Option(help="Settings to start from.")] = None,
     data_root: Annotated[
-        Path | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="Folder of data sets in hub layout.")
+        str | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="hub, bundled, or a folder in hub layout.")
     ] = None,
     max_train: Annotated[int | None, typer.Option(help="Largest size of each training split.")] = None,
     max_test: Annotated[int | None, typer.Option(help="Largest size of each test split.")] = None,

@@ -1,6 +1,8 @@
-"""Short names of the paper's models and of a small one for laptops."""
+"""Short names of the paper's models, of a small one for laptops, and of the tiny one in the package."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from unlearnbench.hookspecs import hookimpl
 from unlearnbench.hyperparameters import LogUniform
@@ -21,10 +23,27 @@ SMOLLM2_LEARNING_RATES = {
     "spul": LogUniform(1e-3, 1e-2, default=4e-3),
 }
 
+# So do the few weights of the tiny model. Found on training splits of the generated tasks.
+TINY_LEARNING_RATES = {
+    "ga": LogUniform(1e-4, 1e-3, default=3e-4),
+    "rl": LogUniform(1e-4, 1e-3, default=3e-4),
+    "ga-kl": LogUniform(1e-4, 3e-3, default=1e-3),
+    "ga-gd": LogUniform(1e-4, 3e-3, default=1e-3),
+    "npo-rt": LogUniform(3e-5, 1e-3, default=1e-4),
+    "spul": LogUniform(3e-3, 1e-1, default=1e-2),
+}
+
 
 @hookimpl
 def register_models() -> list[ModelSpec]:
     return [
+        ModelSpec(
+            "tiny",
+            "Tiny LLaMA",
+            "Comes with the package: a million weights, made for the generated tasks of preset quick.",
+            str(Path(__file__).with_name("tiny")),
+            hyperparameters={name: {"learning_rate": rate} for name, rate in TINY_LEARNING_RATES.items()},
+        ),
         ModelSpec(
             "llama-2-7b",
             "LLaMA-2-7B",

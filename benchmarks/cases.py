@@ -81,7 +81,9 @@ class Case:
     flops: float | None = None
 
 
-def spul_case(network: LlamaForCausalLM, forget: list[Encoded], retain: list[Encoded], tokens: int) -> Case:
+def spul_case(
+    network: LlamaForCausalLM, forget: list[Encoded], retain: list[Encoded], tokens: int, budget: int | None = None
+) -> Case:
     """SPUL with `tokens` virtual tokens, frozen weights."""
     network.requires_grad_(False)
     method = registry().method("spul").item(prompt_tokens=tokens, alpha=ALPHA, beta=BETA)
@@ -89,7 +91,7 @@ def spul_case(network: LlamaForCausalLM, forget: list[Encoded], retain: list[Enc
     rows = published.pad_rows(retain)
     base = published.base_logits_by_row(network, rows)
     data = TrainingSet({"generic": forget, "retain": retain}, {"retain": _distribution(base)})
-    model = LanguageModel(network, pad=0)
+    model = LanguageModel(network, pad=0, tokens_per_pass=budget)
     step = UnlearningStep(model, method, data, prompt, True, model.budget)
     theirs = published.prompted(network, tokens)
     copy_prompt(prompt, theirs)
@@ -116,7 +118,9 @@ def spul_case(network: LlamaForCausalLM, forget: list[Encoded], retain: list[Enc
     )
 
 
-def weights_case(name: str, network: LlamaForCausalLM, forget: list[Encoded], retain: list[Encoded]) -> Case:
+def weights_case(
+    name: str, network: LlamaForCausalLM, forget: list[Encoded], retain: list[Encoded], budget: int | None = None
+) -> Case:
     """GA+KL, GA+GD or NPO+RT on all weights; a second model holds the published side's gradients."""
     network.requires_grad_(True)
     twin, reference = make_network(len(network.model.layers)), make_network(len(network.model.layers))
@@ -130,7 +134,7 @@ def weights_case(name: str, network: LlamaForCausalLM, forget: list[Encoded], re
         "npo-rt": {"forget": _log_probability(reference, forget_rows)},
     }
     data = TrainingSet({"forget": forget, "retain": retain}, references.get(name, {}))
-    model = LanguageModel(network, pad=0)
+    model = LanguageModel(network, pad=0, tokens_per_pass=budget)
     step = UnlearningStep(model, method, data, None, False, model.budget)
     losses: dict[str, Callable[[], Tensor]] = {
         "ga-kl": lambda: published.ga_kl_step(twin, forget_rows, retain_rows, base),

@@ -44,19 +44,20 @@ def main() -> None:
     parser.add_argument("--prompt-tokens", type=int, default=30)
     parser.add_argument("--layers", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--tokens-per-pass", type=int, default=None, help="of our side; default: the engine's own")
     parser.add_argument("--no-growth", action="store_true", help="leave the growth curves and the plot out")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     network = make_network(given.layers)
     half = given.batch // 2
     forget, retain = make_rows(half, sst2_lengths, 1), make_rows(given.batch - half, sst2_lengths, 2)
-    rate = best_matmul_rate()
+    rate, budget = best_matmul_rate(), given.tokens_per_pass
     lines = []
     for make in (
-        lambda: spul_case(network, forget, retain, given.prompt_tokens),
-        lambda: weights_case("npo-rt", network, forget, retain),
-        lambda: weights_case("ga-kl", network, forget, retain),
-        lambda: weights_case("ga-gd", network, forget, retain),
+        lambda: spul_case(network, forget, retain, given.prompt_tokens, budget),
+        lambda: weights_case("npo-rt", network, forget, retain, budget),
+        lambda: weights_case("ga-kl", network, forget, retain, budget),
+        lambda: weights_case("ga-gd", network, forget, retain, budget),
     ):
         lines.append(compare(make(), given.repeats, rate))
         print(lines[-1], flush=True)

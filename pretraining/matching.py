@@ -23,7 +23,7 @@ class Matching:
 
     def row(self, generator: random.Random) -> Row:
         """Rules to obey, or options to pick from."""
-        return self._rules(generator) if generator.random() < 0.6 else self._picks(generator)
+        return self._rules(generator) if generator.random() < 0.5 else self._picks(generator)
 
     def _rules(self, generator: random.Random) -> Row:
         """Rules that name one or two random words, then texts of random words that hold a named one or not."""

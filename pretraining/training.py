@@ -42,10 +42,23 @@ def learn_induction(model: LlamaForCausalLM, generator: torch.Generator, steps: 
 
 
 def learn_answers(
-    model: LlamaForCausalLM, stage: str, generator: random.Random, draw: Callable[[random.Random], Row], steps: int
+    model: LlamaForCausalLM,
+    stage: str,
+    generator: random.Random,
+    draw: Callable[[random.Random], Row],
+    steps: int,
+    enough: float | None = None,
 ) -> None:
-    """Cross-entropy of the answers in drawn sequences, plus a little of real text's."""
-    optimiser, schedule = _optimiser(model, ANSWERS_RATE, steps, decay=0.5)
+    """Cross-entropy of the answers in drawn sequences, plus a little of real text's.
+
+    Args:
+        steps: at most.
+        enough: share of every kind of answer that must be right; training stops there, at a constant rate.
+
+    Raises:
+        SystemExit: `enough` was not reached in `steps`.
+    """
+    optimiser, schedule = _optimiser(model, ANSWERS_RATE, steps, decay=0.5 if enough is None else 0.0)
     right: dict[str, list[bool]] = defaultdict(list)
     for step in range(1, steps + 1):
         rows = [draw(generator) for _ in range(ANSWERS_ROWS)]
@@ -64,9 +77,14 @@ def learn_answers(
         for kind, hit in zip(kinds[is_answer].tolist(), hits, strict=True):
             right[names[kind]].append(hit)
         if step % REPORT_EVERY == 0:
-            shares = ", ".join(f"{name} {100 * sum(hits) / len(hits):.0f} %" for name, hits in sorted(right.items()))
-            print(f"{stage}, step {step} of {steps}: loss {loss.item():.3f}; right: {shares}", flush=True)
+            shares = {name: sum(hits) / len(hits) for name, hits in sorted(right.items())}
+            shown = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
+            print(f"{stage}, step {step} of {steps}: loss {loss.item():.3f}; right: {shown}", flush=True)
             right.clear()
+            if enough is not None and min(shares.values()) >= enough:
+                return
+    if enough is not None:
+        raise SystemExit(f"stage {stage} was not learnt in {steps} steps: try another --seed")
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
@@ -78,10 +96,12 @@ def _optimiser(
 ) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
     """AdamW; the rate rises over the first steps, and falls to zero over the last share `decay` of them."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / WARMUP, 1.0, (steps - step) / (decay * steps))
-    )
-    return optimiser, schedule
+
+    def factor(step: int) -> float:
+        falling = (steps - step) / (decay * steps) if decay else 1.0
+        return min((step + 1) / WARMUP, 1.0, falling)
+
+    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
 
 
 def _descend(

@@ -99,6 +99,24 @@ def test_answers_are_learnt_and_other_tokens_need_not_be(capsys: pytest.CaptureF
         assert int(model(input_ids=torch.tensor([[20, 30, 7]])).logits[0, -1].argmax()) == 3
 
 
+def test_training_stops_when_enough_is_right_and_refuses_to_go_on_when_it_never_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = tiny_llama(vocabulary=50)
+    model.config.pad_token_id = 0
+
+    def easy(generator: random.Random) -> Row:
+        return [(generator.randrange(10, 50), RANDOM), (7, RANDOM), (3, "answer")]
+
+    def impossible(generator: random.Random) -> Row:
+        return [(7, RANDOM), (generator.randrange(10, 50), "answer")]
+
+    learn_answers(model, "easy", random.Random(0), easy, steps=1000, enough=0.9)
+    assert len(capsys.readouterr().out.splitlines()) < 5
+    with pytest.raises(SystemExit, match="stage impossible was not learnt in 60 steps"):
+        learn_answers(model, "impossible", random.Random(0), impossible, steps=60, enough=0.9)
+
+
 def test_a_run_without_induction_heads_stops() -> None:
     with pytest.raises(SystemExit, match="induction heads did not form in 2 steps"):
         learn_induction(tiny_llama(), torch.Generator().manual_seed(0), 2)

@@ -25,12 +25,12 @@ SMOLLM2_LEARNING_RATES = {
 
 # So do the few weights of the tiny model. Found on training splits of the generated tasks.
 TINY_LEARNING_RATES = {
-    "ga": LogUniform(1e-4, 1e-3, default=3e-4),
+    "ga": LogUniform(2e-4, 1e-3, default=5e-4),
     "rl": LogUniform(1e-4, 1e-3, default=3e-4),
-    "ga-kl": LogUniform(1e-4, 3e-3, default=1e-3),
-    "ga-gd": LogUniform(1e-4, 3e-3, default=1e-3),
+    "ga-kl": LogUniform(3e-4, 2e-3, default=1e-3),
+    "ga-gd": LogUniform(3e-4, 2e-3, default=1e-3),
     "npo-rt": LogUniform(3e-5, 1e-3, default=1e-4),
-    "spul": LogUniform(3e-3, 1e-1, default=1e-2),
+    "spul": LogUniform(5e-3, 5e-2, default=2e-2),
 }
 
 

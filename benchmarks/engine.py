@@ -20,6 +20,7 @@ import torch
 from benchmarks.cases import make_network, make_rows, spul_case, sst2_lengths, weights_case
 from benchmarks.growth import draw, measure_growth
 from benchmarks.measure import Comparison, best_matmul_rate, compare, compare_evaluation
+from benchmarks.profiles import write_profile
 
 
 def to_markdown(lines: Sequence[Comparison], note: str) -> str:
@@ -37,7 +38,7 @@ def to_markdown(lines: Sequence[Comparison], note: str) -> str:
 
 
 def main() -> None:
-    """Runs everything and writes table, numbers and plot."""
+    """Runs everything and writes table, numbers, profiles and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("benchmark"), help="folder for table, numbers and plot")
     parser.add_argument("--batch", type=int, default=32)
@@ -59,7 +60,9 @@ def main() -> None:
         lambda: weights_case("ga-kl", network, forget, retain, budget),
         lambda: weights_case("ga-gd", network, forget, retain, budget),
     ):
-        lines.append(compare(make(), given.repeats, rate))
+        case = make()
+        lines.append(compare(case, given.repeats, rate))
+        write_profile(case, given.output / f"profile-{case.name.split()[0].lower().replace('+', '-')}.md")
         print(lines[-1], flush=True)
     lines.append(compare_evaluation(network, make_rows(128, sst2_lengths, 3), given.prompt_tokens, given.repeats))
     note = (

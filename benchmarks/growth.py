@@ -9,7 +9,7 @@ from pathlib import Path
 from transformers import LlamaForCausalLM
 
 from benchmarks.cases import Lengths, evenly_up_to, make_rows, spul_case, sst2_lengths
-from benchmarks.measure import Comparison, compare, compare_evaluation
+from benchmarks.measure import compare_evaluation, timed_pairs
 
 BATCH = 32
 
@@ -27,24 +27,26 @@ class Point:
 def measure_growth(network: LlamaForCausalLM, tokens: int) -> list[Point]:
     """One pair of runs at each value; all else as in the table."""
 
-    def step(p: int = tokens, lengths: Lengths = sst2_lengths, batch: int = BATCH) -> Comparison:
+    def step(p: int = tokens, lengths: Lengths = sst2_lengths, batch: int = BATCH) -> Sequence[float]:
         rows = make_rows(batch, lengths, 1)
-        return compare(spul_case(network, rows[: batch // 2], rows[batch // 2 :], p), 1, None)
+        (pair,) = timed_pairs(spul_case(network, rows[: batch // 2], rows[batch // 2 :], p), 1)
+        return pair
 
-    runs: dict[str, tuple[Sequence[int], Callable[[int], Comparison]]] = {
-        "virtual tokens": ((10, 20, 30, 40, 50), lambda p: step(p=p)),
-        "longest row, tokens": ((32, 64, 96, 128), lambda longest: step(lengths=evenly_up_to(longest))),
-        "batch, rows": ((8, 16, 32, 48), lambda batch: step(batch=batch)),
-        "evaluated set, rows": (
-            (64, 128, 192, 256),
-            lambda size: compare_evaluation(network, make_rows(size, sst2_lengths, 3), tokens, 1),
-        ),
+    def evaluation(size: int) -> Sequence[float]:
+        found = compare_evaluation(network, make_rows(size, sst2_lengths, 3), tokens, 1)
+        return found.ours, found.published
+
+    runs: dict[str, tuple[Sequence[int], Callable[[int], Sequence[float]]]] = {
+        "virtual tokens": ((10, 30, 50), lambda p: step(p=p)),
+        "longest row, tokens": ((32, 64, 128), lambda longest: step(lengths=evenly_up_to(longest))),
+        "batch, rows": ((8, 16, 32), lambda batch: step(batch=batch)),
+        "evaluated set, rows": ((64, 128, 256), evaluation),
     }
     points = []
     for grows, (values, run) in runs.items():
         for value in values:
-            found = run(value)
-            points.append(Point(grows, value, found.ours, found.published))
+            ours, published = run(value)
+            points.append(Point(grows, value, ours, published))
             print(points[-1], flush=True)
     return points
 

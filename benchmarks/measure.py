@@ -65,6 +65,12 @@ def compare(case: Case, repeats: int, rate: float | None) -> Comparison:
     error = float((ours - theirs).norm() / theirs.norm())
     if abs(losses[0] - losses[1]) > 1e-3 * abs(losses[1]) + 1e-5 or error > 1e-3:
         raise SystemExit(f"{case.name}: the two sides differ: losses {losses}, gradient error {error:.2g}")
+    pairs = timed_pairs(case, repeats)
+    return _comparison(case.name, pairs, memory, case.flops, rate)
+
+
+def timed_pairs(case: Case, repeats: int) -> list[list[float]]:
+    """Seconds of ours and of the published way, in turn."""
     pairs = []
     for _ in range(repeats):
         pair = []
@@ -74,7 +80,7 @@ def compare(case: Case, repeats: int, rate: float | None) -> Comparison:
             function()
             pair.append(time.perf_counter() - start)
         pairs.append(pair)
-    return _comparison(case.name, pairs, memory, case.flops, rate)
+    return pairs
 
 
 def compare_evaluation(network: LlamaForCausalLM, rows: list[Encoded], tokens: int, repeats: int) -> Comparison:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from benchmarks.engine import make_rows, saved_bytes
+from benchmarks.cases import evenly_up_to, make_rows
+from benchmarks.measure import peak_bytes as counted_peak_bytes
 from unlearnbench.config import ModelConfig
 from unlearnbench.engine.forward import answer_logits, collate
 from unlearnbench.memory import ModelSize, peak_bytes
@@ -16,7 +17,7 @@ from unlearnbench.memory import ModelSize, peak_bytes
 SIZE = ModelSize(parameters=1000, layers=2, hidden=8, intermediate=16)
 
 
-def test_activations_are_what_autograd_keeps() -> None:
+def test_activations_are_what_a_step_holds() -> None:
     """Difference between four layers and two, so that embedding and head cancel out; tokens padded to one length."""
     kept = []
     for layers in (2, 4):
@@ -24,14 +25,14 @@ def test_activations_are_what_autograd_keeps() -> None:
             vocab_size=64, hidden_size=48, intermediate_size=96, num_hidden_layers=layers, num_attention_heads=4
         )
         network = LlamaForCausalLM(config).eval()
-        inputs = collate(make_rows(8, 32, 0), 0, torch.device("cpu"))
+        inputs = collate(make_rows(8, evenly_up_to(32), 0), 0, torch.device("cpu"))
         inputs = replace(inputs, ids=inputs.ids % 64)
 
         def step(network: LlamaForCausalLM = network, inputs: object = inputs) -> float:
             answer_logits(network, inputs).logsumexp(-1).sum().backward()  # type: ignore[arg-type]
             return 0.0
 
-        kept.append(saved_bytes(step, [network]))
+        kept.append(counted_peak_bytes(step, list(network.parameters())))
     tokens = inputs.ids.numel()
     size = ModelSize(0, 2, 48, 96)
     estimate = peak_bytes(size, ModelConfig(), "float32", tokens, trains_weights=True)

@@ -11,6 +11,7 @@ import torch
 from benchmarks.cases import Case, evenly_up_to, make_network, make_rows, spul_case, sst2_lengths, weights_case
 from benchmarks.growth import Point, draw
 from benchmarks.measure import PeakBytes, compare, compare_evaluation
+from benchmarks.profiles import write_profile
 
 FORGET, RETAIN = make_rows(3, evenly_up_to(12), seed=1), make_rows(4, evenly_up_to(12), seed=2)
 
@@ -71,3 +72,10 @@ def test_growth_is_drawn_with_a_panel_for_each_thing_that_grows(tmp_path: Path) 
     points = [Point(grows, value, value / 2, value) for grows in ("virtual tokens", "batch, rows") for value in (1, 2)]
     draw(points, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_profile_names_operations_and_their_shares(tmp_path: Path) -> None:
+    write_profile(make_case("ga-gd"), tmp_path / "profile.md")
+    text = (tmp_path / "profile.md").read_text(encoding="utf-8")
+    assert text.startswith("GA+GD step, our side.")
+    assert "| `aten::mm` |" in text

@@ -8,8 +8,12 @@ import torch
 
 
 def default_tokens_per_pass(device_type: str) -> int:
-    """Padded tokens of one forward pass where the configuration does not say."""
-    return 32768 if device_type == "cuda" else 2048
+    """Padded tokens of one forward pass where the configuration does not say.
+
+    A CPU works fastest while a layer's activations stay in its caches (measured on a model of 135M weights with
+    `benchmarks.engine`: 384 tokens take 0.7 to 0.8 of the time that 2048 take, and a quarter of the memory).
+    """
+    return 32768 if device_type == "cuda" else 384
 
 
 def shuffled_batches(examples: int, batch_size: int, generator: torch.Generator) -> list[list[int]]:

@@ -76,9 +76,13 @@ class Case:
     ours: Callable[[], float]
     published: Callable[[], float]
     gradients: Callable[[], tuple[Tensor, Tensor]]
-    clear: Callable[[], None]
     trained: Sequence[Tensor]
     flops: float | None = None
+
+    def clear(self) -> None:
+        """Drops the gradients of both sides."""
+        for tensor in self.trained:
+            tensor.grad = None
 
 
 def spul_case(
@@ -98,21 +102,11 @@ def spul_case(
     forget_rows = published.pad_rows(forget)
     trained = [p for p in theirs.parameters() if p.requires_grad]
 
-    def run_published() -> float:
-        loss = published.spul_step(theirs, forget_rows, rows, base, ALPHA, BETA)
-        loss.backward()
-        return float(loss.detach())
-
-    def clear() -> None:
-        prompt.zero_grad(set_to_none=True)
-        theirs.zero_grad(set_to_none=True)
-
     return Case(
         f"SPUL step, p = {tokens}",
         lambda: step(list(range(data.size))),
-        run_published,
+        _with_backward(lambda: published.spul_step(theirs, forget_rows, rows, base, ALPHA, BETA)),
         lambda: (_flat(prompt.parameters()), _flat(trained)),
-        clear,
         [*prompt.parameters(), *trained],
         flops=_flops(network, [*forget, *retain], 4, prompt_tokens=tokens),
     )
@@ -142,24 +136,23 @@ def weights_case(
         "npo-rt": lambda: published.npo_rt_step(twin, reference, forget_rows, retain_rows, beta=0.1),
     }
 
-    def run_published() -> float:
-        loss = losses[name]()
-        loss.backward()
-        return float(loss.detach())
-
-    def clear() -> None:
-        network.zero_grad(set_to_none=True)
-        twin.zero_grad(set_to_none=True)
-
     return Case(
         f"{method.title} step",
         lambda: step(list(range(data.size))),
-        run_published,
+        _with_backward(losses[name]),
         lambda: (_flat(network.parameters()), _flat(twin.parameters())),
-        clear,
         [*network.parameters(), *twin.parameters()],
         flops=_flops(network, [*forget, *retain], 6),
     )
+
+
+def _with_backward(loss: Callable[[], Tensor]) -> Callable[[], float]:
+    def run() -> float:
+        value = loss()
+        value.backward()
+        return float(value.detach())
+
+    return run
 
 
 def _flops(network: LlamaForCausalLM, rows: Sequence[Encoded], per_weight: int, prompt_tokens: int = 0) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from unlearnbench.cache import cache_root
-from unlearnbench.config import RunConfig, build_config, preset_names
+from unlearnbench.config import DEFAULT_PRESET, RunConfig, build_config, preset_names
 from unlearnbench.engine.batching import default_tokens_per_pass
 from unlearnbench.errors import UserError, first_line
 from unlearnbench.memory import peak_bytes
@@ -61,7 +61,8 @@ def examine(registry: Registry, results: Path) -> list[Finding]:
 
 def blocks_quick_preset(finding: Finding) -> bool:
     """Whether the default preset can't run: something needed by all runs, or by this one, is missing."""
-    return finding.status == "missing" and finding.subject not in {"preset small", "preset paper"}
+    others = {f"preset {name}" for name in preset_names() if name != DEFAULT_PRESET}
+    return finding.status == "missing" and finding.subject not in others
 
 
 def _python() -> Finding:

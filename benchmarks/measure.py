@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +27,10 @@ class Comparison:
     """One line of the table.
 
     Attributes:
-        ours, published: median seconds.
-        ratio: median over pairs of published / ours; `lowest` and `highest` are the extremes.
-        memory_ours, memory_published: peak bytes beside weights and gradients; None where not measured.
+        ours, published: seconds of a batch; medians over repeats, means over batches.
+        ratio: published / ours; `lowest` and `highest` are those of single batches.
+        memory_ours, memory_published: peak bytes beside weights and gradients, of the batch that takes most; None where
+            not measured.
         roofline: share of the machine's best matrix-product rate that our step reaches; None where not counted.
     """
 
@@ -51,22 +52,29 @@ class Comparison:
         return self.memory_published / self.memory_ours
 
 
-def compare(case: Case, repeats: int, rate: float | None) -> Comparison:
-    """Checks that both sides agree, then times them in turn.
+def compare(cases: Iterable[Case], repeats: int, rate: float | None) -> Comparison:
+    """Checks that both sides agree on every batch, then times them in turn; one case is one batch.
 
     Raises:
         SystemExit: loss or gradient differ by more than one part in a thousand.
     """
-    case.clear()
-    memory = [peak_bytes(case.ours, case.trained), peak_bytes(case.published, case.trained)]
+    batches, memory, flops, name = [], [], 0.0, ""
+    for case in cases:
+        memory.append([_settled_peak(case, case.ours), _settled_peak(case, case.published)])
+        check_equal(case)
+        batches.append(timed_pairs(case, repeats))
+        name, flops = case.name, flops + (case.flops or 0.0)
+    return _comparison(name, batches, [max(side) for side in zip(*memory, strict=True)], flops, rate)
+
+
+def check_equal(case: Case) -> None:
+    """Stops the program where the two sides' loss or gradient differ."""
     case.clear()
     losses = case.ours(), case.published()
     ours, theirs = case.gradients()
     error = float((ours - theirs).norm() / theirs.norm())
     if abs(losses[0] - losses[1]) > 1e-3 * abs(losses[1]) + 1e-5 or error > 1e-3:
         raise SystemExit(f"{case.name}: the two sides differ: losses {losses}, gradient error {error:.2g}")
-    pairs = timed_pairs(case, repeats)
-    return _comparison(case.name, pairs, memory, case.flops, rate)
 
 
 def timed_pairs(case: Case, repeats: int) -> list[list[float]]:
@@ -103,7 +111,7 @@ def compare_evaluation(network: LlamaForCausalLM, rows: list[Encoded], tokens: i
         pairs.append([middle - start, time.perf_counter() - middle])
     if mine != other:
         raise SystemExit("evaluation: the two sides predict different tokens")
-    return _comparison(f"Evaluation, p = {tokens}, {len(rows)} rows", pairs, [None, None], None, None)
+    return _comparison(f"Evaluation, p = {tokens}, {len(rows)} rows", [pairs], [None, None], None, None)
 
 
 def best_matmul_rate() -> float:
@@ -120,15 +128,20 @@ def best_matmul_rate() -> float:
 
 
 def _comparison(
-    name: str, pairs: Sequence[Sequence[float]], memory: Sequence[int | None], flops: float | None, rate: float | None
+    name: str,
+    batches: Sequence[Sequence[Sequence[float]]],
+    memory: Sequence[int | None],
+    flops: float | None,
+    rate: float | None,
 ) -> Comparison:
-    ratios = [theirs / ours for ours, theirs in pairs]
-    ours = statistics.median(pair[0] for pair in pairs)
+    medians = [[statistics.median(side) for side in zip(*pairs, strict=True)] for pairs in batches]
+    ours, theirs = (sum(side) for side in zip(*medians, strict=True))
+    ratios = [statistics.median(pair[1] / pair[0] for pair in pairs) for pairs in batches]
     return Comparison(
         name,
-        ours,
-        statistics.median(pair[1] for pair in pairs),
-        statistics.median(ratios),
+        ours / len(batches),
+        theirs / len(batches),
+        theirs / ours,
         min(ratios),
         max(ratios),
         memory[0],
@@ -166,6 +179,11 @@ class PeakBytes(TorchDispatchMode):
     def _freed(self, pointer: int, size: int) -> None:
         self._known.discard(pointer)
         self._live -= size
+
+
+def _settled_peak(case: Case, side: Callable[[], float]) -> int:
+    case.clear()
+    return peak_bytes(side, case.trained)
 
 
 def peak_bytes(step: Callable[[], float], trained: Sequence[torch.Tensor]) -> int:

@@ -30,7 +30,7 @@ def test_loss_and_gradient_are_the_published_ones(name: str) -> None:
 
 
 def test_comparison_has_ratios_and_memory() -> None:
-    line = compare(make_case("spul"), repeats=1, rate=1e9)
+    line = compare([make_case("spul")], repeats=1, rate=1e9)
     assert line.ratio == pytest.approx(line.published / line.ours)
     assert line.memory_ratio is not None
     assert line.memory_ratio > 1
@@ -47,7 +47,7 @@ def test_sides_that_differ_stop_the_benchmark() -> None:
     published = case.published
     case.published = lambda: published() + 1.0
     with pytest.raises(SystemExit, match="the two sides differ"):
-        compare(case, repeats=1, rate=None)
+        compare([case], repeats=1, rate=None)
 
 
 def test_peak_counts_what_is_alive_at_once() -> None:
@@ -79,3 +79,11 @@ def test_profile_names_operations_and_their_shares(tmp_path: Path) -> None:
     text = (tmp_path / "profile.md").read_text(encoding="utf-8")
     assert text.startswith("GA+GD step, our side.")
     assert "| `aten::mm` |" in text
+
+
+def test_batches_are_weighed_by_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = iter([[[1.0, 2.0], [1.0, 2.0]], [[3.0, 12.0], [3.0, 12.0]]])
+    monkeypatch.setattr("benchmarks.measure.timed_pairs", lambda case, repeats: next(pairs))
+    line = compare([make_case("ga-gd"), make_case("ga-gd")], repeats=2, rate=None)
+    assert (line.ratio, line.lowest, line.highest) == (14 / 4, 2, 4)
+    assert (line.ours, line.published) == (2, 7)

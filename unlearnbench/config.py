@@ -86,6 +86,9 @@ class RunConfig(Section):
     data_root: DataRoot = "hub"
     max_train: int | None = Field(default=None, ge=1)
     max_test: int | None = Field(default=None, ge=1)
+    forget_fraction: float = Field(
+        default=1.0, gt=0, le=1, description="share of the training forget examples that methods get to see"
+    )
     split_seed: int = Field(default=0, ge=0)
     on_leakage: OnLeakage = "error"
     generic_labels: tuple[str, ...] = GENERIC_LABELS

@@ -115,6 +115,8 @@ class Cell:
             identity |= {"tuning": self.workplace.config.tuning.model_dump(), "seed": self.workplace.seed}
             model = self.workplace.config.model
             identity |= {"frozen 4-bit": model.frozen_4bit, "optimiser": model.optimiser}
+            if self.workplace.config.forget_fraction < 1:
+                identity |= {"forget fraction": self.workplace.config.forget_fraction}
         return content_hash(identity)
 
 

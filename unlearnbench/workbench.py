@@ -139,6 +139,7 @@ class Workbench:
             self._holds = "unlearned"
         else:
             model.prompt = load_adapter(folder)
+            model.shared_prefix = can_share_prefix(model.network, model.prompt.to(model.device, model.network.dtype))
         return model
 
     def evaluate_all(self, model: LanguageModel) -> tuple[dict[str, Evaluation], dict[str, Evaluation]]:
@@ -168,16 +169,22 @@ class Workbench:
     def _tuning_examples(self) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
         splits, limit = self.workplace.data.splits, self.config.tuning.max_examples
         seed = self.workplace.config.split_seed
-        return stratified_sample(splits.train_forget, limit, seed), stratified_sample(splits.train_retain, limit, seed)
+        return stratified_sample(self._forget, limit, seed), stratified_sample(splits.train_retain, limit, seed)
+
+    @cached_property
+    def _forget(self) -> tuple[Example, ...]:
+        """The forget examples that methods get to see; the base model has memorised all of them."""
+        examples, config = self.workplace.data.splits.train_forget, self.config
+        return stratified_sample(examples, max(1, round(config.forget_fraction * len(examples))), config.split_seed)
 
     @cached_property
     def _encoded(self) -> Mapping[PartName, list[Encoded]]:
         splits = self.workplace.data.splits
         generator = random.Random(self.workplace.seed)
-        generic = [generator.choice(self.config.generic_labels) for _ in splits.train_forget]
+        generic = [generator.choice(self.config.generic_labels) for _ in self._forget]
         return {
-            "forget": self.encoder.encode(splits.train_forget),
-            "generic": self.encoder.encode(splits.train_forget, generic),
+            "forget": self.encoder.encode(self._forget),
+            "generic": self.encoder.encode(self._forget, generic),
             "retain": self.encoder.encode(splits.train_retain),
         }
 

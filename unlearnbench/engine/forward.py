@@ -140,6 +140,18 @@ def answer_logits(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | T
     return logits.reshape(-1, logits.shape[-1])
 
 
+def answer_states(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None = None) -> Tensor:
+    """``[tokens, hidden]`` last-layer states that the LM head turns into `answer_logits`."""
+    states: list[Tensor] = []
+    head = network.get_output_embeddings()
+    handle = head.register_forward_hook(lambda module, arguments, output: states.append(arguments[0]))
+    try:
+        answer_logits(network, inputs, prompted)
+    finally:
+        handle.remove()
+    return states[0].reshape(-1, states[0].shape[-1])
+
+
 def _behind_prefix(network: PreTrainedModel, inputs: Inputs, prefix: Prefix) -> dict[str, Any]:
     batch, length = inputs.ids.shape
     arguments: dict[str, Any] = {

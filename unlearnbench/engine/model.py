@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unlearnbench.engine.batching import default_tokens_per_pass, passes
 from unlearnbench.engine.encoding import Encoded
-from unlearnbench.engine.forward import Inputs, Prefix, answer_logits, collate, prompt_prefix
+from unlearnbench.engine.forward import Inputs, Prefix, answer_logits, answer_states, collate, prompt_prefix
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -59,9 +59,23 @@ class LanguageModel:
         low = self.compute_dtype != torch.float32 and self.network.dtype == torch.float32
         return torch.autocast(self.device.type, self.compute_dtype, enabled=low)
 
-    @torch.inference_mode()
     def predict(self, encoded: Sequence[Encoded]) -> Iterator[tuple[list[int], Inputs, Tensor]]:
         """Indices, inputs and ``[tokens, vocab]`` logits, pass by pass, shortest examples first."""
+        return self._passes(encoded, answer_logits)
+
+    def states(self, encoded: Sequence[Encoded]) -> Tensor:
+        """``[examples, hidden]`` last-layer states at the position that predicts each example's first answer token."""
+        rows: list[Tensor | None] = [None] * len(encoded)
+        for indices, inputs, states in self._passes(encoded, answer_states):
+            starts = torch.searchsorted(inputs.rows, torch.arange(len(indices), device=inputs.rows.device))
+            for index, state in zip(indices, states[starts].float().cpu(), strict=True):
+                rows[index] = state
+        return torch.stack([row for row in rows if row is not None])
+
+    @torch.inference_mode()
+    def _passes(
+        self, encoded: Sequence[Encoded], forward: Callable[[PreTrainedModel, Inputs, Prefix | Tensor | None], Tensor]
+    ) -> Iterator[tuple[list[int], Inputs, Tensor]]:
         self.network.eval()
         with self.autocast():
             prompted: Prefix | Tensor | None = None
@@ -73,11 +87,11 @@ class LanguageModel:
                 indices = waiting.popleft()
                 inputs = collate([encoded[i] for i in indices], self.pad, self.device)
                 try:
-                    logits = answer_logits(self.network, inputs, prompted)
+                    found = forward(self.network, inputs, prompted)
                 except torch.OutOfMemoryError:
                     if len(indices) == 1:
                         raise
                     half = len(indices) // 2
                     waiting.extendleft([indices[half:], indices[:half]])
                     continue
-                yield indices, inputs, logits
+                yield indices, inputs, found

@@ -1,0 +1,77 @@
+"""Studies from the command line to their tables and pictures, with a tiny model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from tests.conftest import tiny_llama
+from unlearnbench.cli import app
+from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.model import LanguageModel
+from unlearnbench.errors import UserError
+from unlearnbench.tracking import Store
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def common(model_folder: Path, data_folder: Path, tmp_path: Path) -> list[object]:
+    return [
+        "--tasks", f"path:{data_folder}", "--models", model_folder, "--results", tmp_path / "results", "--trials", 0,
+        "--set", "base.kind=lora", "--set", "base.epochs=1", "--set", "spul.epochs=1", "--quiet",
+    ]  # fmt: skip
+
+
+def test_forget_size_writes_table_and_picture_and_resumes(common: list[object], tmp_path: Path) -> None:
+    first = invoke("study", "forget-size", *common, "--seeds", "0,1")
+    assert first.exit_code == 0, first.output
+    folder = tmp_path / "results" / "studies" / "forget-size"
+    frame = pd.read_csv(folder / "table.csv")
+    methods = frame[frame.row == "spul"]
+    assert list(methods.forget_fraction) == [0.25, 0.5, 1.0]
+    assert set(methods.seeds) == {2}
+    assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert "Mean ± standard deviation over 2 seeds." in (folder / "table.md").read_text(encoding="utf-8")
+    again = invoke("study", "forget-size", *common, "--seeds", "0,1")
+    assert again.output.count("0 cells to run") == 3
+    # A study has an experiment of its own, so that the leaderboard keeps one setting per method.
+    assert Store(tmp_path / "results").finished_cells() == {}
+
+
+def test_models_and_alpha_beta_draw(common: list[object], tmp_path: Path) -> None:
+    assert invoke("study", "models", *common, "--methods", "spul,ga").exit_code == 0
+    wrong = invoke("study", "alpha-beta", *common, "--methods", "ga")
+    assert isinstance(wrong.exception, UserError)
+    assert "study alpha-beta varies alpha and beta, but method ga has no alpha" in str(wrong.exception)
+
+
+def test_embedding_needs_a_soft_prompt_and_counts(common: list[object], tmp_path: Path) -> None:
+    outcome = invoke("study", "embedding", *common)
+    assert outcome.exit_code == 0, outcome.output
+    frame = pd.read_csv(tmp_path / "results" / "studies" / "embedding" / "table.csv")
+    assert list(frame.row) == ["base", "SPUL"]
+    assert frame.silhouette.between(-1, 1).all()
+    assert frame.probe.between(0, 1).all()
+    assert isinstance(invoke("study", "embedding", *common, "--methods", "ga").exception, UserError)
+
+
+def test_states_are_what_the_head_reads(tmp_path: Path) -> None:
+    """Against transformers' own hidden states, with a prompt in front as PEFT puts it."""
+    network = tiny_llama()
+    rows = [Encoded((5, 6, 7, 8, 9), 4), Encoded((5, 6, 7), 1)]
+    model = LanguageModel(network, pad=0)
+    for prompt in (None, torch.randn(3, 32, generator=torch.Generator().manual_seed(0))):
+        model.prompt = prompt
+        found = model.states(rows)
+        for row, state in zip(rows, found, strict=True):
+            words = network.get_input_embeddings()(torch.tensor([row.ids[: row.answer_start]]))
+            inputs = words if prompt is None else torch.cat([prompt[None], words], dim=1)
+            expected = network(inputs_embeds=inputs, output_hidden_states=True).hidden_states[-1][0, -1]
+            assert torch.allclose(state, expected.detach(), atol=1e-4)

@@ -1,0 +1,144 @@
+"""What a study found: one line for each point, task, model and row."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+from unlearnbench.leaderboard.entry import SPLITS, VANILLA, Entry
+from unlearnbench.leaderboard.published import ROWS, paper_table
+from unlearnbench.studies.points import Point, Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRICS = [f"{split}_{metric}" for split in SPLITS for metric in ("accuracy", "f1")]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Means over the seeds of one point.
+
+    Attributes:
+        values: the point's.
+        paper: whether these are published numbers.
+        mean, spread: by metric; the sample standard deviation is missing for one seed.
+    """
+
+    values: Mapping[str, float | str]
+    task: str
+    model: str
+    row: str
+    title: str
+    seeds: int
+    mean: Mapping[str, float]
+    spread: Mapping[str, float]
+    paper: bool = False
+
+
+def collect(points: Sequence[tuple[Point, set[str]]], entries: Sequence[Entry]) -> list[Found]:
+    """The entries of each point (given with the keys of its cells) over seeds."""
+    by_key = {entry.key: entry for entry in entries}
+    found = []
+    for point, keys in points:
+        groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
+        for entry in (by_key[key] for key in sorted(keys) if key in by_key):
+            if entry.row != VANILLA:
+                groups[entry.task, entry.model, entry.row].append(entry)
+        found += [_found(point, group) for _, group in sorted(groups.items())]
+    return found
+
+
+def _found(point: Point, entries: Sequence[Entry]) -> Found:
+    first = entries[0]
+    values = {metric: [entry.metrics[metric] for entry in entries] for metric in METRICS}
+    return Found(
+        point.values,
+        first.task,
+        first.model,
+        first.row,
+        first.title,
+        len(entries),
+        {metric: fmean(numbers) for metric, numbers in values.items()},
+        {metric: stdev(numbers) for metric, numbers in values.items()} if len(entries) > 1 else {},
+    )
+
+
+def published(study: Study, tasks: set[str], rows: set[str]) -> list[Found]:
+    """The paper's numbers of the same study, for the rows that ours has."""
+    if study.paper_table is None:
+        return []
+    found = []
+    for record in paper_table(study.paper_table):
+        if record["task"] not in tasks or ROWS[str(record["method"])] not in rows:
+            continue
+        found.append(
+            Found(
+                {name: record[name] for name in study.columns},
+                str(record["task"]),
+                str(record["model"]),
+                ROWS[str(record["method"])],
+                str(record["method"]),
+                1,
+                {metric: float(record[metric.replace("accuracy", "acc")]) / 100 for metric in METRICS},
+                {},
+                paper=True,
+            )
+        )
+    return found
+
+
+def to_frame(study: Study, found: Sequence[Found]) -> pd.DataFrame:
+    """Every line with its numbers."""
+    import pandas as pd
+
+    records = [
+        {
+            "task": line.task,
+            "model": line.model,
+            "row": line.row,
+            **{name: line.values[name] for name in study.columns},
+            "source": "paper" if line.paper else "this run",
+            "seeds": line.seeds,
+            **line.mean,
+            **{f"{metric}_sd": value for metric, value in line.spread.items()},
+        }
+        for line in found
+    ]
+    return pd.DataFrame(records)
+
+
+def to_markdown(study: Study, found: Sequence[Found]) -> str:
+    """A table in percent, as the paper's."""
+    from unlearnbench.leaderboard.render import escape
+
+    columns = [name for name in study.columns if name != "model"]
+    titles = [
+        "task",
+        "model",
+        "row",
+        *columns,
+        *(metric.replace("_", " ").replace("accuracy", "acc") for metric in METRICS),
+    ]
+    lines = [
+        f"# {study.title}",
+        "",
+        f"| {' | '.join(titles)} |",
+        "|" + " --- |" * (3 + len(columns)) + " ---: |" * len(METRICS),
+    ]
+    for line in found:
+        numbers = [
+            f"{100 * line.mean[metric]:.2f}" + (f" ± {100 * line.spread[metric]:.2f}" if line.spread else "")
+            for metric in METRICS
+        ]
+        title = f"*{line.title} (paper)*" if line.paper else line.title
+        facts = [line.task, line.model, title, *(f"{line.values[name]}" for name in columns)]
+        lines.append(f"| {' | '.join([*map(escape, facts), *numbers])} |")
+    seeds = max(line.seeds for line in found)
+    lines += ["", "One seed." if seeds == 1 else f"Mean ± standard deviation over {seeds} seeds."]
+    if any(line.paper for line in found):
+        lines.append("Rows marked (paper) are published numbers, from another model and other data sizes.")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,77 @@
+"""Runs the points of a study through the ordinary runner, and writes its table and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from unlearnbench.config import RunConfig
+from unlearnbench.errors import UserError
+from unlearnbench.estimate import Estimator
+from unlearnbench.grid import BASE, Cell, build_grid
+from unlearnbench.hyperparameters import declared
+from unlearnbench.leaderboard.stored import read_entries
+from unlearnbench.plugins import Registry
+from unlearnbench.reporting import Reporter
+from unlearnbench.runner import Runner
+from unlearnbench.studies.files import write_files
+from unlearnbench.studies.outcome import collect, published, to_frame, to_markdown
+from unlearnbench.studies.plots import draw
+from unlearnbench.studies.points import Point, Study
+from unlearnbench.tracking import Store
+
+MakeReporter = Callable[[list[float]], Reporter]
+
+
+def plan(study: Study, config: RunConfig, registry: Registry) -> list[tuple[Point, list[Cell]]]:
+    """The study's points with their cells.
+
+    Raises:
+        UserError: a name is unknown, or a method lacks a hyper-parameter that the study varies.
+    """
+    for name in config.methods:
+        parameters = declared(registry.method(name).item)
+        missing = [need for need in study.needs if need not in parameters]
+        if missing:
+            raise UserError(
+                f"study {study.name} varies {' and '.join(study.needs)}, but method {name} has no {missing[0]}: "
+                "name methods that have them with --methods."
+            )
+    return [(point, build_grid(point.config, registry)) for point in study.points(config)]
+
+
+def run_points(
+    planned: Sequence[tuple[Point, list[Cell]]],
+    store: Store,
+    make_reporter: MakeReporter,
+    announce: Callable[[str], None],
+) -> dict[str, str]:
+    """Runs what is not finished yet; returns the reason of each failed cell."""
+    failed: dict[str, str] = {}
+    for point, cells in planned:
+        finished = store.finished_cells()
+        estimator = Estimator(point.config)
+        todo = {cell.key: estimator.seconds(cell) for cell in cells if cell.key not in finished}
+        values = ", ".join(f"{name} = {value}" for name, value in point.values.items())
+        announce(f"{values}: {len(todo)} cells to run, {len(cells) - len(todo)} finished before")
+        failed |= Runner(point.config, store, make_reporter(list(todo.values()))).run(cells, todo).failed
+    return failed
+
+
+def write_study(study: Study, planned: Sequence[tuple[Point, list[Cell]]], store: Store) -> list[Path]:
+    """Writes the table and the picture of what has finished.
+
+    Raises:
+        UserError: nothing has.
+    """
+    points = [(point, {cell.key for cell in cells}) for point, cells in planned]
+    found = collect(points, read_entries(store))
+    if not any(line.row != BASE for line in found):
+        raise UserError(f"no cell of study {study.name} has finished: see the reasons above.")
+    found += published(study, {line.task for line in found}, {line.row for line in found})
+    return write_files(study.name, store, to_markdown(study, found), to_frame(study, found), draw(study, found))
+
+
+def experiment(study: str) -> str:
+    """The MLflow experiment of a study: kept apart from the leaderboard's, which shows one setting per method."""
+    return f"unlearnbench study {study}"

@@ -21,7 +21,7 @@ from unlearnbench.metrics import Metric, confusion_counts
 from unlearnbench.reporting import Reporter
 from unlearnbench.result import CellResult
 from unlearnbench.search import CellFailedError, Search
-from unlearnbench.tracking import KEY, Record, Store
+from unlearnbench.tracking import INVOCATION, KEY, Record, Store
 from unlearnbench.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -70,15 +70,15 @@ class Runner:
                 _attach(invocation, {"config.yaml": dump_config(self.config)})
                 for cell in cells:
                     if cell.key in todo:
-                        reason = self._run_cell(cell, todo[cell.key], invocation.run_id, tags)
+                        reason = self._run_cell(cell, todo[cell.key], {**tags, INVOCATION: invocation.run_id})
                         failed |= {cell.name: reason} if reason else {}
         return Outcome(len(todo) - len(failed), len(cells) - len(todo), failed)
 
-    def _run_cell(self, cell: Cell, estimate: float, parent: str, tags: Mapping[str, str]) -> str | None:
+    def _run_cell(self, cell: Cell, estimate: float, tags: Mapping[str, str]) -> str | None:
         """Runs and records one cell; returns the reason if it failed."""
         self.reporter.cell_started(cell.name, estimate)
         try:
-            with self.store.record("cell", cell.name, parent, {**tags, **cell_tags(cell)}) as record:
+            with self.store.record("cell", cell.name, tags={**tags, **cell_tags(cell)}) as record:
                 with measured() as whole:
                     result = self._result(cell, record)
                 record.params(result.hyperparameters)

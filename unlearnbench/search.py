@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from unlearnbench.engine.training import DivergedError
 from unlearnbench.grid import Cell, MethodChoice
 from unlearnbench.objective import trade_off
 from unlearnbench.reporting import Reporter
-from unlearnbench.tracking import Record, Store
+from unlearnbench.tracking import KEY, PRUNED, TRIAL, Record, Store
 from unlearnbench.tuning import COLLAPSED_BELOW, Trial, TrialResult, best_trial, tune
+from unlearnbench.tuning_plots import draw_study
 from unlearnbench.workbench import Trained, Workbench
 
 
@@ -53,6 +55,10 @@ class Search:
         if best is None:
             reasons = "; ".join(sorted({str(trial.result.failure) for trial in trials}))
             raise CellFailedError(f"all {len(trials)} trials diverged ({reasons}); lower the learning rate's range")
+        if len(trials) > 1:
+            with tempfile.TemporaryDirectory() as scratch:
+                draw_study(self.store.optuna_storage, study, Path(scratch) / "tuning")
+                self.record.artifacts(Path(scratch))
         return trials, best
 
     def model(self, best: Trial) -> tuple[LanguageModel, Trained]:
@@ -78,17 +84,18 @@ class Search:
 
     def _trial(self, number: int, values: dict[str, Any], before: list[Trial]) -> TrialResult:
         self.reporter.stage(f"trial {number + 1}: {describe(values)}")
-        with self.store.record("trial", f"{self.cell.name} / trial {number}", self.record.run_id) as record:
+        name, tags = f"{self.cell.name} / trial {number}", {KEY: self.cell.key, TRIAL: str(number)}
+        with self.store.record("trial", name, self.record.run_id, tags) as record:
             record.params(values)
             try:
                 model, trained = self.bench.unlearn(self.choice.build(values), self.reporter.step)
             except DivergedError as error:
-                record.tags({"unlearnbench.pruned": str(error)})
+                record.tags({PRUNED: str(error)})
                 return TrialResult.diverged(str(error))
             self._report_engine(record, trained)
             result = self._judge(model, trained.cost)
             if result.collapsed:
-                record.tags({"unlearnbench.pruned": f"retain accuracy collapsed to {result.retain_accuracy:.3f}"})
+                record.tags({PRUNED: f"retain accuracy collapsed to {result.retain_accuracy:.3f}"})
             record.metrics(
                 {
                     "objective": result.objective,

@@ -1,19 +1,21 @@
 """The record of results: MLflow runs, in SQLite under the results folder or on a server.
 
-Three kinds of runs, nested and told apart by the tag ``unlearnbench.kind``: an *invocation* of the command line,
-its *cells*, and their *trials*. A cell counts as finished when a cell run with its key has status FINISHED.
+Three kinds of runs, told apart by the tag ``unlearnbench.kind``: an *invocation* of the command line, its *cells* (not
+nested in it, so that MLflow's pages show and compare them as they are), and nested in each cell its *trials*. A cell
+counts as finished when a cell run with its key has status FINISHED.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnbench.errors import UserError
+from unlearnbench.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "unlearnbench"
 KIND, KEY = "unlearnbench.kind", "unlearnbench.key"
+PRUNED = "unlearnbench.pruned"
+TRIAL = "unlearnbench.trial"
+INVOCATION = "unlearnbench.invocation"
 PAGE = 1000
 
 
@@ -69,20 +74,14 @@ def _name(metric: str) -> str:
 
 
 class Store:
-    """Reads and writes the MLflow store of a results folder."""
+    """Reads and writes one experiment of the MLflow store of a results folder."""
 
-    def __init__(self, results: Path, tracking_uri: str | None = None) -> None:
+    def __init__(self, results: Path, tracking_uri: str | None = None, experiment: str = EXPERIMENT) -> None:
         """Opens the store, and creates it if need be.
 
         Raises:
             UserError: the folder can't be written or the server does not answer.
         """
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-
-        # After the import, which sets levels of its own.
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.WARNING)
         results = results.resolve()
         try:
             results.mkdir(parents=True, exist_ok=True)
@@ -92,19 +91,57 @@ class Store:
             raise UserError(
                 f"results folder {results} can't be written ({error.strerror}): name another one with --results."
             ) from None
-        self.results = results
-        self.uri = tracking_uri or f"sqlite:///{results / 'mlflow.db'}"
+        self._open(results, tracking_uri)
+        found = self._experiment(experiment)
+        if found is None:
+            # A server keeps artefacts where it is set up to; any other store keeps them with the results.
+            location = None if self.uri.startswith("http") else (self.results / "artifacts").as_uri()
+            # The kind makes MLflow open its pages for training runs.
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            found = self.client.create_experiment(experiment, artifact_location=location, tags=tags)
+        self.experiment_id: str = found
+
+    @classmethod
+    def existing(cls, results: Path, tracking_uri: str | None = None, experiment: str = EXPERIMENT) -> Store:
+        """Opens a store to read, and creates nothing.
+
+        Raises:
+            UserError: there is none, or the server does not answer.
+        """
+        if tracking_uri is None and not (results / "mlflow.db").is_file():
+            raise UserError(
+                f"results folder {results} holds no results: run `unlearnbench run --results {results}` first."
+            )
+        database = (tracking_uri or "").removeprefix("sqlite:///")
+        if tracking_uri != database and database and not Path(database).is_file():
+            raise UserError(f"the MLflow store {tracking_uri} does not exist: name one that a run has written.")
+        store = cls.__new__(cls)
+        store._open(results, tracking_uri)
+        found = store._experiment(experiment)
+        if found is None:
+            raise UserError(f"the MLflow store {store.uri} holds no experiment {experiment!r}.")
+        store.experiment_id = found
+        return store
+
+    def _open(self, results: Path, tracking_uri: str | None) -> None:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        # After the import, which sets levels of its own.
+        for name in ("alembic", "mlflow"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self.results = results.resolve()
+        self.uri = tracking_uri or f"sqlite:///{self.results / 'mlflow.db'}"
         try:
             self.client = MlflowClient(self.uri)
-            experiment = self.client.get_experiment_by_name(EXPERIMENT)
-            if experiment is None:
-                # A server keeps artefacts where it is set up to; any other store keeps them with the results.
-                location = None if self.uri.startswith("http") else (results / "artifacts").as_uri()
-                self.experiment_id: str = self.client.create_experiment(EXPERIMENT, artifact_location=location)
-            else:
-                self.experiment_id = experiment.experiment_id
+            self.client.search_experiments(max_results=1)
         except MlflowException as error:
-            raise UserError(f"the MLflow store {self.uri} can't be opened: {str(error).splitlines()[0]}") from None
+            raise UserError(f"the MLflow store {self.uri} can't be opened: {first_line(error)}") from None
+
+    def _experiment(self, name: str) -> str | None:
+        found = self.client.get_experiment_by_name(name)
+        return None if found is None else str(found.experiment_id)
 
     @property
     def optuna_storage(self) -> str:
@@ -136,6 +173,28 @@ class Store:
         """The newest finished run of each cell, by cell key; oldest first."""
         runs = self._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")
         return {run.data.tags[KEY]: run for run in reversed(runs)}
+
+    def trials(self) -> dict[str, dict[int, Run]]:
+        """The newest finished run of each trial, by cell key and number."""
+        found: dict[str, dict[int, Run]] = {}
+        for run in reversed(self._search(f"tags.`{KIND}` = 'trial' and attributes.status = 'FINISHED'")):
+            if KEY in run.data.tags and TRIAL in run.data.tags:
+                found.setdefault(run.data.tags[KEY], {})[int(run.data.tags[TRIAL])] = run
+        return found
+
+    def artifact(self, run: Run, path: str) -> Path | None:
+        """A file or folder that a run has stored, or None where it has none."""
+        # Runs record absolute places; a results folder that was moved still has its artefacts below it.
+        here = self.results / "artifacts" / str(run.info.run_id) / "artifacts" / path
+        if here.exists():
+            return here
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self.client.download_artifacts(run.info.run_id, path)
+        except (MlflowException, OSError):
+            return None
+        return Path(str(found))
 
     def _search(self, query: str) -> list[Run]:
         """All runs that match, newest first."""

@@ -1,52 +1,99 @@
-"""``unlearnbench leaderboard``: tables from the results store."""
+"""``unlearnbench leaderboard``: tables and pages from results; joining and checking those of several people."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from unlearnbench.errors import UserError
 
-if TYPE_CHECKING:
-    from unlearnbench.tracking import Store
+app = typer.Typer(help="Write the leaderboard of a results folder; merge and check leaderboards.")
+
+Html = Annotated[bool, typer.Option("--html", help="Also write leaderboard.html, one page that needs nothing else.")]
+WithPaper = Annotated[bool, typer.Option("--with-paper", help="Show the paper's numbers beside.")]
+Sort = Annotated[str, typer.Option(help="Column that orders the methods, as 'trade-off' or test_retain_accuracy.")]
 
 
+@app.callback(invoke_without_command=True)
 def leaderboard(
+    context: typer.Context,
     results: Annotated[Path, typer.Option(help="Folder of the results store.")] = Path("results"),
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow server instead of the results folder.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder to write to; default: the results folder.")] = None,
-    with_paper: Annotated[bool, typer.Option("--with-paper", help="Show the paper's numbers beside.")] = False,
+    html: Html = False,
+    with_paper: WithPaper = False,
+    sort: Sort = "trade_off",
 ) -> None:
-    """Write leaderboard.md and leaderboard.csv from all finished cells."""
+    """Write leaderboard.md, .csv and .json (and .html) from all finished cells."""
+    if context.invoked_subcommand is not None:
+        return
+    from unlearnbench.leaderboard.stored import read_entries, read_examples
+    from unlearnbench.leaderboard.write import write_leaderboard
     from unlearnbench.tracking import Store
 
-    if tracking_uri is None and not (results / "mlflow.db").is_file():
-        raise UserError(f"results folder {results} holds no results: run `unlearnbench run --results {results}` first.")
-    store = Store(results, tracking_uri)
-    markdown, csv = write_leaderboard(store, output or results, with_paper)
+    store = Store.existing(results, tracking_uri)
+    written = write_leaderboard(
+        read_entries(store),
+        output or results,
+        with_paper=with_paper,
+        sort=sort,
+        page=read_examples(store) if html else None,
+    )
+    markdown = next(path for path in written if path.suffix == ".md")
     typer.echo(markdown.read_text(encoding="utf-8"))
-    typer.echo(f"written: {markdown} and {csv}")
+    typer.echo(f"written: {', '.join(str(path) for path in written)}")
 
 
-def write_leaderboard(store: Store, folder: Path, with_paper: bool) -> tuple[Path, Path]:
-    """Writes both files.
+@app.command()
+def merge(
+    sources: Annotated[list[str], typer.Argument(help="Results folders, leaderboard files, or MLflow URIs.")],
+    output: Annotated[Path, typer.Option(help="Folder to write the joined leaderboard to.")],
+    html: Html = False,
+    with_paper: WithPaper = False,
+    sort: Sort = "trade_off",
+) -> None:
+    """Join the results of several people. Exit code 2 where two of them contradict each other."""
+    from unlearnbench.leaderboard.files import open_entries
+    from unlearnbench.leaderboard.merge import merge_entries
+    from unlearnbench.leaderboard.write import write_leaderboard
 
-    Raises:
-        UserError: no cell has finished yet, or the folder can't be written.
-    """
-    from unlearnbench.leaderboard.render import to_frame, to_markdown
-    from unlearnbench.leaderboard.rows import build_blocks, read_rows
+    merged = merge_entries({source: open_entries(source) for source in sources})
+    for name, kept, dropped in merged.duplicates:
+        typer.echo(f"duplicate: {name}: kept that of {kept}, left out that of {dropped}")
+    written = write_leaderboard(merged.entries, output, with_paper=with_paper, sort=sort, page={} if html else None)
+    typer.echo(f"{len(merged.entries)} results; written: {', '.join(str(path) for path in written)}")
 
-    blocks = build_blocks(read_rows(store.finished_cells().values()))
-    if not blocks:
-        raise UserError(f"results folder {store.results} holds no finished cell: run `unlearnbench run` first.")
-    markdown, csv = folder / "leaderboard.md", folder / "leaderboard.csv"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        markdown.write_text(to_markdown(blocks, with_paper), encoding="utf-8")
-        to_frame(blocks).to_csv(csv, index=False)
-    except OSError as error:
-        raise UserError(f"{folder} can't be written ({error.strerror}): name another folder with --output.") from None
-    return markdown, csv
+
+@app.command()
+def check(
+    sources: Annotated[list[str], typer.Argument(help="Leaderboard files or folders to check.")],
+) -> None:
+    """Check contributed leaderboards: schema, completeness, numbers that agree. Exit code 1 if anything is wrong."""
+    from unlearnbench.leaderboard.check import check_entries
+    from unlearnbench.leaderboard.files import open_entries
+
+    wrong = 0
+    for source in sources:
+        try:
+            entries = open_entries(source)
+            problems = check_entries(entries)
+        except UserError as error:
+            entries, problems = [], [str(error)]
+        for problem in problems:
+            typer.echo(f"{source}: {problem}")
+        wrong += len(problems)
+        if not problems:
+            typer.echo(f"{source}: {len(entries)} results, nothing wrong")
+    raise typer.Exit(1 if wrong else 0)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of leaderboard.json."""
+    import json
+
+    from unlearnbench.leaderboard.entry import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=1))

@@ -155,16 +155,18 @@ def _plan(cells: list[Cell], todo: dict[str, float], estimator: Estimator) -> Ta
 
 
 def _show_result(console: Console, store: Store, keys: set[str]) -> None:
-    from unlearnbench.cli.leaderboard import write_leaderboard
+    from unlearnbench.leaderboard.blocks import build_blocks
     from unlearnbench.leaderboard.render import to_terminal
-    from unlearnbench.leaderboard.rows import build_blocks, read_rows
+    from unlearnbench.leaderboard.stored import read_entries
+    from unlearnbench.leaderboard.write import write_leaderboard
 
-    finished = store.finished_cells()
-    for block in build_blocks(read_rows(run for key, run in finished.items() if key in keys)):
+    entries = read_entries(store)
+    for block in build_blocks([entry for entry in entries if entry.key in keys]):
         console.print(to_terminal(block))
-    if finished:
-        markdown, csv = write_leaderboard(store, store.results, with_paper=False)
-        console.print(f"leaderboard of this results folder: {markdown} and {csv}", markup=False, highlight=False)
+    if entries:
+        written = write_leaderboard(entries, store.results)
+        names = ", ".join(path.name for path in written)
+        console.print(f"leaderboard of {store.results}: {names}", markup=False, highlight=False, soft_wrap=True)
 
 
 def quiet_libraries() -> None:

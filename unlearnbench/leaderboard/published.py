@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from unlearnbench.leaderboard.rows import SPLITS, Summary
+from unlearnbench.leaderboard.blocks import Line
+from unlearnbench.leaderboard.entry import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ ROWS = {
 }
 
 
-def paper_lines(task: str, model: str = "llama-2-7b") -> list[Summary]:
+def paper_lines(task: str, model: str = "llama-2-7b") -> list[Line]:
     """The lines of table 2 (and 3 for ARC) for a task, as shares; empty for a task that is not in the paper."""
     results = _table("results.csv")
     found = results[(results["table"].isin([2, 6])) & (results["task"] == task) & (results["model"] == model)]
@@ -39,8 +40,15 @@ def paper_lines(task: str, model: str = "llama-2-7b") -> list[Summary]:
         if method in transfer.index:
             mean["transfer_arc_accuracy"] = float(transfer.loc[method, "acc"]) / 100  # type: ignore[arg-type]
             mean["transfer_arc_f1"] = float(transfer.loc[method, "f1"]) / 100  # type: ignore[arg-type]
-        lines.append(Summary(ROWS[method], f"{method} (paper)", 1, mean, {}))
+        lines.append(Line(ROWS[method], f"{method} (paper)", (), mean, {}, {}, frozenset()))
     return lines
+
+
+def paper_table(number: int) -> list[dict[str, Any]]:
+    """The records of one of the paper's tables, in percent."""
+    results = _table("results.csv")
+    records = results[results["table"] == number].to_dict("records")
+    return [{str(name): value for name, value in record.items()} for record in records]
 
 
 @cache

@@ -1,0 +1,87 @@
+"""Leaderboards written and read again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.leaderboard.entries import ENTRIES, entry
+from unlearnbench.errors import UserError
+from unlearnbench.leaderboard.entry import json_schema
+from unlearnbench.leaderboard.files import from_csv, from_json, open_entries, to_frame, to_json
+from unlearnbench.leaderboard.write import write_leaderboard
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "leaderboard.schema.json"
+
+
+def test_json_brings_everything_back() -> None:
+    assert from_json(to_json(ENTRIES), "x.json") == ENTRIES
+
+
+def test_csv_brings_numbers_and_facts_back(tmp_path: Path) -> None:
+    to_frame(ENTRIES).to_csv(tmp_path / "x.csv", index=False)
+    bare = [one.model_copy(update={"config": None, "right": {}, "trials": ()}) for one in ENTRIES]
+    assert from_csv(tmp_path / "x.csv") == bare
+
+
+def test_frame_starts_with_what_identifies_a_row() -> None:
+    frame = to_frame(ENTRIES)
+    assert list(frame.columns[:5]) == ["task", "model", "row", "title", "seed"]
+    assert list(frame.row) == ["spul", "vanilla", "ga", "base"]
+    assert frame.seed.isna().sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not valid JSON"),
+        ('{"schema_version": 2, "entries": []}', "has schema_version 2, but this unlearnbench reads 1"),
+        ("[]", "has schema_version None"),
+        ('{"schema_version": 1, "entries": [{}]}', "does not fit the schema: entries.0.key"),
+        ('{"schema_version": 1, "entries": [], "more": 1}', "does not fit the schema: more is 1"),
+    ],
+)
+def test_wrong_json_is_named(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message.replace("(", "\\(")):
+        from_json(text, "x.json")
+
+
+def test_wrong_numbers_are_refused() -> None:
+    loaded = json.loads(to_json(ENTRIES[:1]))
+    loaded["entries"][0]["metrics"]["test_forget_accuracy"] = "much"
+    with pytest.raises(UserError, match="entries.0.metrics.test_forget_accuracy is 'much'"):
+        from_json(json.dumps(loaded), "x.json")
+    loaded["entries"][0]["metrics"]["test_forget_accuracy"] = float("nan")
+    with pytest.raises(UserError, match="test_forget_accuracy is nan"):
+        from_json(json.dumps(loaded), "x.json")
+
+
+def test_csv_that_is_something_else_is_named(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [1]}).to_csv(tmp_path / "x.csv", index=False)
+    with pytest.raises(UserError, match="x.csv, line 2, is no entry of a leaderboard"):
+        open_entries(str(tmp_path / "x.csv"))
+
+
+def test_sources_are_recognised(tmp_path: Path) -> None:
+    write_leaderboard(ENTRIES, tmp_path)
+    assert open_entries(str(tmp_path)) == open_entries(str(tmp_path / "leaderboard.json")) == ENTRIES
+    assert len(open_entries(str(tmp_path / "leaderboard.csv"))) == len(ENTRIES)
+    with pytest.raises(UserError, match="nothing is no results folder"):
+        open_entries("nothing")
+    with pytest.raises(UserError, match="all.db does not exist"):
+        open_entries("sqlite:////nowhere/at/all.db")
+
+
+def test_published_schema_is_the_current_one() -> None:
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == json_schema()
+
+
+def test_nothing_to_write_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no cell has finished yet"):
+        write_leaderboard([], tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="can't be written"):
+        write_leaderboard([entry("ga", 0.1, 0.9)], tmp_path / "file" / "folder")

@@ -1,0 +1,31 @@
+"""``unlearnbench ui``: MLflow's own pages on a results folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def ui(
+    results: Annotated[Path, typer.Option(help="Folder of the results store.")] = Path("results"),
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 5000,
+) -> None:
+    """Open MLflow on the results store: runs, trials, metrics, artefacts. Ctrl-C ends it."""
+    import subprocess
+    import sys
+    from urllib.parse import quote
+
+    from unlearnbench.tracking import KIND, Store
+
+    store = Store.existing(results)
+    cells = quote(f"tags.`{KIND}` = 'cell'")
+    place = f"http://{host}:{port}/#/experiments/{store.experiment_id}/runs?searchFilter={cells}&compareRunsMode=CHART"
+    typer.echo(f"MLflow on {store.results}: {place}")
+    command = ["mlflow", "ui", "--backend-store-uri", store.uri, "--host", host, "--port", str(port)]
+    try:
+        raise typer.Exit(subprocess.run([sys.executable, "-m", *command], check=False).returncode)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None

@@ -1,0 +1,80 @@
+"""What a contributed leaderboard must fulfil beyond the schema: complete, and numbers that agree with each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from unlearnbench.config import RunConfig
+from unlearnbench.leaderboard.entry import BASE, SPLITS, VANILLA, Entry
+
+NEEDED_VERSIONS = ("unlearnbench", "torch", "transformers", "python")
+FATES = ("correct", "generic", "other_label", "anything_else")
+
+
+def check_entries(entries: Sequence[Entry]) -> list[str]:
+    """One sentence for each thing that is wrong; empty where nothing is."""
+    if not entries:
+        return ["it holds no results"]
+    problems = [f"{entry.name}: {problem}" for entry in entries for problem in check_entry(entry)]
+    places = {(entry.block, entry.seed) for entry in entries if entry.row == BASE}
+    for entry in entries:
+        if entry.row not in (BASE, VANILLA) and (entry.block, entry.seed) not in places:
+            problems.append(f"{entry.name}: the base model's result of the same seed is missing")
+    for key, times in Counter(entry.key for entry in entries).items():
+        if times > 1:
+            problems.append(f"key {key} occurs {times} times")
+    return problems
+
+
+def check_entry(entry: Entry) -> list[str]:
+    """What is wrong with a single result."""
+    return [*_numbers(entry), *_predictions(entry), *_provenance(entry)]
+
+
+def _numbers(entry: Entry) -> list[str]:
+    problems = []
+    for split in SPLITS:
+        for metric in (f"{split}_accuracy", f"{split}_f1"):
+            if metric not in entry.metrics:
+                problems.append(f"metric {metric} is missing")
+        if entry.data.sizes.get(split, 0) < 1:
+            problems.append(f"data.sizes says that {split} has no examples")
+        elif entry.metrics.get(f"{split}_examples") not in (None, entry.data.sizes[split]):
+            problems.append(f"{split}_examples and data.sizes give {split} different numbers of examples")
+    for metric, value in entry.metrics.items():
+        if metric.endswith(("_accuracy", "_f1", *(f"_{fate}" for fate in FATES))) and not 0 <= value <= 1:
+            problems.append(f"{metric} is {value}, but must be between 0 and 1")
+        if metric.endswith(("_seconds", "_bytes", "_parameters")) and value < 0:
+            problems.append(f"{metric} is {value}, but must not be negative")
+    return problems
+
+
+def _predictions(entry: Entry) -> list[str]:
+    """The single predictions must make up the accuracies."""
+    problems = []
+    for name, flags in entry.right.items():
+        metric = f"{name}_accuracy" if name in SPLITS else f"transfer_{name}_accuracy"
+        share = flags.count("1") / len(flags) if flags else 0.0
+        if name in SPLITS and len(flags) != entry.data.sizes.get(name):
+            problems.append(f"right.{name} has {len(flags)} flags, but the split {entry.data.sizes.get(name)} examples")
+        elif abs(share - entry.metrics.get(metric, -1)) > 1e-6:
+            problems.append(
+                f"right.{name} makes an accuracy of {share:.4f}, but {metric} is {entry.metrics.get(metric)}"
+            )
+    return problems + [f"right.{split} is missing" for split in SPLITS[2:] if split not in entry.right]
+
+
+def _provenance(entry: Entry) -> list[str]:
+    problems = [f"versions.{name} is missing" for name in NEEDED_VERSIONS if name not in entry.versions]
+    if not entry.hardware:
+        problems.append("hardware is empty")
+    if (entry.seed is None) != (entry.row == VANILLA):
+        problems.append("seed must be null for the vanilla model, and a number for everything else")
+    if entry.config is None:
+        return [*problems, "config is missing, so that nobody can run it again"]
+    try:
+        RunConfig.model_validate(entry.config)
+    except ValueError as error:
+        problems.append(f"config is not valid: {str(error).splitlines()[1:3]}")
+    return problems

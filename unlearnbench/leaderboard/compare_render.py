@@ -1,0 +1,120 @@
+"""A comparison as Markdown, CSV, JSON or HTML."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+from unlearnbench.leaderboard.compare import ComparedLine, Comparison, Difference
+from unlearnbench.leaderboard.render import escape
+
+NOTE = (
+    "Differences are B - A in percentage points with 95 % intervals: bootstrap over test examples and shared seeds "
+    "where single predictions are known, else Student's over shared seeds, else none. Marked ✗: B is worse."
+)
+
+
+def records(comparison: Comparison) -> list[dict[str, Any]]:
+    """One record per row and metric."""
+    return [
+        {
+            "task": line.task,
+            "model": line.model,
+            "row": line.row,
+            "seeds": line.seeds,
+            "metric": difference.metric,
+            "a": difference.first,
+            "b": difference.second,
+            "difference": difference.difference,
+            "low": difference.interval[0] if difference.interval else None,
+            "high": difference.interval[1] if difference.interval else None,
+            "worse": difference.metric in line.worse,
+            "comparable": not line.reasons,
+            "reasons": "; ".join(line.reasons),
+        }
+        for line in comparison.lines
+        for difference in line.differences
+    ]
+
+
+def to_json(comparison: Comparison) -> str:
+    """Everything, as JSON."""
+    return json.dumps(
+        {
+            "differences": records(comparison),
+            "only_a": comparison.only_first,
+            "only_b": comparison.only_second,
+        },
+        indent=1,
+    )
+
+
+def to_csv(comparison: Comparison) -> str:
+    """One line per row and metric."""
+    lines = records(comparison)
+    text = io.StringIO()
+    if lines:
+        writer = csv.DictWriter(text, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    return text.getvalue()
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """A table for each task and model, then what only one side has."""
+    parts = [NOTE]
+    for heading, lines in tables(comparison):
+        titles = list(dict.fromkeys(title(d) for line in lines for d in line.differences))
+        parts += ["", f"## {escape(heading)}", "", f"| row | {' | '.join(titles)} | comparable |"]
+        parts.append("| --- |" + " ---: |" * len(titles) + " --- |")
+        for line in lines:
+            by_title = {title(d): text(d, d.metric in line.worse) for d in line.differences}
+            cells = " | ".join(by_title.get(name, "") for name in titles)
+            parts.append(f"| {escape(line.title)} | {cells} | {escape('; '.join(line.reasons)) or 'yes'} |")
+    for side, names in (("A", comparison.only_first), ("B", comparison.only_second)):
+        if names:
+            parts += ["", f"Only in {side}: {escape(', '.join(names))}."]
+    return "\n".join(parts) + "\n"
+
+
+def to_html(comparison: Comparison) -> str:
+    """The same as one page that needs nothing else."""
+    from unlearnbench.leaderboard.page.page import render
+
+    return render(
+        "compare.html.j2",
+        note=NOTE,
+        tables=[
+            (heading, list(dict.fromkeys(title(d) for line in lines for d in line.differences)), lines)
+            for heading, lines in tables(comparison)
+        ],
+        title=title,
+        text=text,
+        only=[("A", comparison.only_first), ("B", comparison.only_second)],
+    )
+
+
+def tables(comparison: Comparison) -> list[tuple[str, list[ComparedLine]]]:
+    """Lines by task and model."""
+    found: dict[str, list[ComparedLine]] = {}
+    for line in comparison.lines:
+        found.setdefault(f"{line.task} / {line.model}", []).append(line)
+    return list(found.items())
+
+
+def title(difference: Difference) -> str:
+    """The metric as a column."""
+    return difference.metric.removeprefix("transfer_").replace("_accuracy", "").replace("_", " ")
+
+
+def text(difference: Difference, worse: bool) -> str:
+    """From, to, and the difference with its interval."""
+    sure = ""
+    if difference.interval:
+        low, high = difference.interval
+        sure = f" [{100 * low:+.1f}, {100 * high:+.1f}]"
+    mark = " ✗" if worse else ""
+    moved = f"{100 * difference.first:.1f} → {100 * difference.second:.1f}"
+    return f"{moved} ({100 * difference.difference:+.1f}{sure}){mark}"

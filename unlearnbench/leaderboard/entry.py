@@ -1,0 +1,93 @@
+"""One result in a leaderboard, in a form that outlives the store it was recorded in.
+
+The JSON Schema that `json_schema` makes is what contributed leaderboards are checked against.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+
+SCHEMA_VERSION = 1
+VANILLA, BASE = "vanilla", "base"
+SPLITS = ("train_retain", "train_forget", "test_retain", "test_forget")
+
+Flags = Annotated[str, StringConstraints(pattern="^[01]*$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+class Part(BaseModel):
+    """Base of all parts of an entry: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataFacts(Part):
+    """The data of a result.
+
+    `source` is where the rows came from, `fingerprint` the content hash of the four splits, `sizes` their examples.
+    """
+
+    source: str
+    fingerprint: str
+    sizes: dict[str, int]
+
+
+class TrialEntry(Part):
+    """One trial of the tuning, judged on training splits. What is not a number (a trial diverged) is null."""
+
+    number: int = Field(ge=0)
+    values: dict[str, str]
+    objective: FiniteFloat | None
+    forget_accuracy: FiniteFloat | None
+    retain_accuracy: FiniteFloat | None
+    pruned: str | None = Field(description="why the trial was pruned, or null")
+
+
+class Entry(Part):
+    """The result of one cell: a model, a task, a method (or the vanilla or base model) and a seed."""
+
+    schema_version: Literal[1] = 1
+    key: Name = Field(description="content hash of everything that decides the result")
+    task: Name
+    model: Name
+    row: Name = Field(description="the method's name, or vanilla or base")
+    title: Name = Field(description="the method as tables show it")
+    seed: int | None = Field(ge=0, description="null for the vanilla model, which depends on none")
+    block: Name = Field(description="results with equal blocks may stand in one table")
+    preset: str
+    trial_budget: int = Field(ge=0, description="trials that tuning could use")
+    plugin: str = Field(description="package and version that brought the method; empty for vanilla and base")
+    recorded: datetime
+    model_revision: str
+    data: DataFacts
+    hyperparameters: dict[str, str]
+    metrics: dict[str, FiniteFloat] = Field(description="shares between 0 and 1, seconds, bytes and counts")
+    versions: dict[str, str]
+    hardware: dict[str, str]
+    config: dict[str, Any] | None = Field(default=None, description="`unlearnbench run --config` runs the cell again")
+    right: dict[str, Flags] = Field(
+        default_factory=dict,
+        description="by test split or transfer task: 1 for each right prediction, in the data's order",
+    )
+    trials: tuple[TrialEntry, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The entry in a few words."""
+        seed = "" if self.seed is None else f" / seed {self.seed}"
+        return f"{self.model} / {self.task}{seed} / {self.row}"
+
+
+class LeaderboardFile(Part):
+    """What `leaderboard.json` holds."""
+
+    schema_version: Literal[1] = 1
+    entries: tuple[Entry, ...]
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a leaderboard file."""
+    return LeaderboardFile.model_json_schema()

@@ -1,0 +1,131 @@
+"""Leaderboards as files: JSON holds everything, CSV a line of numbers and facts for each entry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from unlearnbench.errors import UserError, first_line
+from unlearnbench.leaderboard.entry import SCHEMA_VERSION, Entry, LeaderboardFile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Too large for a cell of a table, or nested.
+NOT_IN_CSV = {"config", "right", "trials"}
+NESTED = ("data", "hyperparameters", "metrics", "versions", "hardware")
+FIRST = ["task", "model", "row", "title", "seed", "preset", "trial_budget"]
+
+
+def to_json(entries: Sequence[Entry]) -> str:
+    """The entries as a leaderboard file."""
+    return LeaderboardFile(entries=tuple(entries)).model_dump_json(indent=1) + "\n"
+
+
+def from_json(text: str, name: str) -> list[Entry]:
+    """The entries of a leaderboard file.
+
+    Raises:
+        UserError: it is not valid; the message names the first place where it is not.
+    """
+    try:
+        loaded = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{name} is not valid JSON: {first_line(error)}") from None
+    version = loaded.get("schema_version") if isinstance(loaded, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{name} has schema_version {version!r}, but this unlearnbench reads {SCHEMA_VERSION}: "
+            "write it again with `unlearnbench leaderboard`, or use the unlearnbench that wrote it."
+        )
+    try:
+        return list(LeaderboardFile.model_validate(loaded).entries)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"{name} does not fit the schema: {where} is {first['input']!r:.200}: {first['msg']}."
+        ) from None
+
+
+def to_frame(entries: Sequence[Entry]) -> pd.DataFrame:
+    """A line for each entry: facts, then metrics and hyper-parameters as ``metrics.*`` and ``hyperparameters.*``."""
+    import pandas as pd
+
+    frame = pd.json_normalize([entry.model_dump(mode="json", exclude=NOT_IN_CSV) for entry in entries])
+    if not entries:
+        return frame
+    frame["seed"] = frame["seed"].astype("Int64")
+    others = sorted(column for column in frame.columns if column not in FIRST)
+    return frame[[*FIRST, *others]]
+
+
+def from_csv(path: Path) -> list[Entry]:
+    """The entries of a CSV leaderboard, without single predictions, trials and settings.
+
+    Raises:
+        UserError: a line is not an entry.
+    """
+    import pandas as pd
+
+    try:
+        records = pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
+    except ValueError as error:
+        raise UserError(f"{path} is not a CSV leaderboard: {first_line(error)}") from None
+    entries = []
+    for number, record in enumerate(records, start=2):
+        try:
+            entries.append(Entry.model_validate(_unflattened({str(name): text for name, text in record.items()})))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"{path}, line {number}, is no entry of a leaderboard: {where}: {first['msg']}.") from None
+    return entries
+
+
+def _unflattened(record: dict[str, str]) -> dict[str, Any]:
+    entry: dict[str, Any] = {name: {} for name in NESTED} | {"seed": None}
+    entry["data"] = {"sizes": {}}
+    for column, text in record.items():
+        parent, dot, name = column.partition(".")
+        if not dot:
+            entry[column] = text if text or column in ("plugin", "preset", "model_revision") else None
+            if column == "schema_version" and text.isdigit():
+                entry[column] = int(text)
+        elif name.startswith("sizes."):
+            entry["data"]["sizes"][name.removeprefix("sizes.")] = text
+        elif parent == "data" or text:
+            entry.setdefault(parent, {})[name] = text
+    return entry
+
+
+def open_entries(where: str) -> list[Entry]:
+    """The entries of a results folder, a folder with leaderboard.json, a JSON or CSV file, or an MLflow store's URI.
+
+    Raises:
+        UserError: there is no such thing, or it can't be read.
+    """
+    from unlearnbench.leaderboard.stored import read_entries
+    from unlearnbench.tracking import Store
+
+    path = Path(where)
+    if "://" in where:
+        return read_entries(Store.existing(Path("results"), where))
+    if (path / "mlflow.db").is_file():
+        return read_entries(Store.existing(path))
+    if (path / "leaderboard.json").is_file():
+        path /= "leaderboard.json"
+    if not path.is_file():
+        raise UserError(
+            f"{where} is no results folder, no leaderboard.json or .csv file and no URI of an MLflow store: name one."
+        )
+    if path.suffix == ".csv":
+        return from_csv(path)
+    try:
+        return from_json(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read: {first_line(error)}") from None

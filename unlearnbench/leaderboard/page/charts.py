@@ -1,0 +1,216 @@
+"""The charts of a leaderboard page, as Vega-Lite specifications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from unlearnbench.leaderboard.blocks import Block, Line
+from unlearnbench.leaderboard.columns import count, gibibytes, seconds
+from unlearnbench.leaderboard.entry import BASE, VANILLA
+from unlearnbench.leaderboard.published import paper_lines
+
+# Okabe and Ito's palette without black and yellow, which vanish on a dark or a white page.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+ANCHOR_COLOUR = "#888888"
+STEP = 22
+RETAIN, FORGET = "test_retain_accuracy", "test_forget_accuracy"
+FATES = {
+    "correct": ("right", "#D55E00"),
+    "generic": ("a generic label", "#009E73"),
+    "other_label": ("another label", "#56B4E9"),
+    "anything_else": ("anything else", "#888888"),
+}
+Spec = dict[str, Any]
+
+
+def charts(block: Block) -> dict[str, Spec]:
+    """The block's charts by name."""
+    trained, peak = "trainable_parameters", "peak_memory_bytes"
+    made = {
+        "trade-off": trade_off_chart(block),
+        "tuning": tuning_chart(block),
+        "forgotten": forgotten_chart(block),
+        "seconds": cost_chart(block, "seconds of tuning and training", _seconds, seconds),
+        "parameters": cost_chart(block, "trained parameters", lambda line: line.mean.get(trained), count),
+        "memory": cost_chart(block, "peak memory, GiB", lambda line: line.mean.get(peak), gibibytes),
+    }
+    return {name: _styled(chart) for name, chart in made.items() if chart is not None}
+
+
+def trade_off_chart(block: Block) -> alt.TopLevelMixin:
+    """Test forget against test retain accuracy: methods with intervals, anchors, Pareto front, the paper's points."""
+    ours = [_point(line, line.title) for line in block.lines if RETAIN in line.mean]
+    paper = [{**_point(line, line.title), "kind": "paper"} for line in paper_lines(block.task)]
+    scale = alt.Scale(domain=[0, 100])
+    x = alt.X("retain:Q", title="test retain accuracy, % (higher is better)", scale=scale)
+    y = alt.Y("forget:Q", title="test forget accuracy, % (lower is better)", scale=scale)
+    colour, shape = _colour(block), _shape(block)
+    tooltip = ["title:N", "retain:Q", "forget:Q"]
+    known = alt.Chart(alt.Data(values=ours))
+    layers: list[alt.Chart] = [
+        alt.Chart(alt.Data(values=[_point(line, "") for line in pareto_front(block.lines)]))
+        .mark_line(color=ANCHOR_COLOUR, strokeDash=[4, 4])
+        .encode(x=x, y=y, order="retain:Q"),
+        known.mark_rule().encode(x="retain_low:Q", x2="retain_high:Q", y=y, color=colour),
+        known.mark_rule().encode(x=x, y="forget_low:Q", y2="forget_high:Q", color=colour),
+        known.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip),
+        known.mark_text(align="left", dx=8, dy=-8).encode(x=x, y=y, text="title:N"),
+    ]
+    if paper:
+        hollow = alt.Chart(alt.Data(values=paper)).mark_point(filled=False, size=60, opacity=0.9)
+        layers.append(hollow.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))
+    return alt.layer(*layers).properties(width="container", height=340)
+
+
+def pareto_front(lines: Sequence[Line]) -> list[Line]:
+    """Methods that no other beats in one accuracy without losing in the other, by retain accuracy."""
+    methods = [line for line in lines if line.competes and RETAIN in line.mean]
+    front = [line for line in methods if not any(_dominates(other, line) for other in methods)]
+    return sorted(front, key=lambda line: line.mean[RETAIN])
+
+
+def _dominates(other: Line, line: Line) -> bool:
+    as_good = other.mean[RETAIN] >= line.mean[RETAIN] and other.mean[FORGET] <= line.mean[FORGET]
+    return as_good and (other.mean[RETAIN], other.mean[FORGET]) != (line.mean[RETAIN], line.mean[FORGET])
+
+
+def _point(line: Line, title: str) -> dict[str, Any]:
+    point: dict[str, Any] = {"row": line.row, "title": title, "kind": "ours"}
+    for name, metric in (("retain", RETAIN), ("forget", FORGET)):
+        point[name] = round(100 * line.mean[metric], 2)
+        low, high = line.intervals.get(metric, (line.mean[metric], line.mean[metric]))
+        point |= {f"{name}_low": 100 * low, f"{name}_high": 100 * high}
+    return point
+
+
+def tuning_chart(block: Block) -> alt.TopLevelMixin | None:
+    """Each trial's objective and the best so far, by method and seed."""
+    points = []
+    for line in block.lines:
+        for entry in line.entries:
+            best = 0.0
+            for order, trial in enumerate(entry.trials, start=1):
+                best = max(best, trial.objective or 0.0)
+                values = ", ".join(f"{name} = {value}" for name, value in trial.values.items())
+                points.append(
+                    {
+                        "row": line.row, "title": line.title, "seed": str(entry.seed), "trial": order,
+                        "objective": trial.objective, "best": best, "values": values, "pruned": trial.pruned or "no",
+                    }
+                )  # fmt: skip
+    if not points:
+        return None
+    known = alt.Chart(alt.Data(values=points))
+    x = alt.X("trial:O", title="trial", axis=alt.Axis(labelAngle=0))
+    scale = alt.Scale(domain=[0, 1])
+    lines = known.mark_line(interpolate="step-after").encode(
+        x=x,
+        y=alt.Y("best:Q", title="objective on training splits; line: best so far", scale=scale),
+        color=_colour(block),
+        detail="seed:N",
+    )
+    trials = known.mark_point(filled=True, size=50, opacity=0.8).encode(
+        x=x,
+        y=alt.Y("objective:Q", scale=scale),
+        color=_colour(block),
+        shape=_shape(block),
+        tooltip=["title:N", "seed:N", "trial:O", "values:N", "objective:Q", "pruned:N"],
+    )
+    return alt.layer(lines, trials).properties(width="container", height=260)
+
+
+def forgotten_chart(block: Block) -> alt.TopLevelMixin | None:
+    """What the test forget examples were answered with, as shares."""
+    shares = [
+        {"title": line.title, "order": order, "answer": label, "share": 100 * line.mean[f"test_forget_{fate}"]}
+        for line in block.lines
+        for order, (fate, (label, _)) in enumerate(FATES.items())
+        if f"test_forget_{fate}" in line.mean
+    ]
+    if not shares:
+        return None
+    return (
+        alt.Chart(alt.Data(values=shares))
+        .mark_bar()
+        .encode(
+            x=alt.X("share:Q", title="test forget examples, %", scale=alt.Scale(domain=[0, 100], nice=False)),
+            y=alt.Y("title:N", title=None, sort=[line.title for line in block.lines]),
+            order="order:Q",
+            color=alt.Color(
+                "answer:N",
+                title="answered with",
+                scale=alt.Scale(
+                    domain=[label for label, _ in FATES.values()], range=[colour for _, colour in FATES.values()]
+                ),
+            ),
+            tooltip=["title:N", "answer:N", alt.Tooltip("share:Q", format=".2f")],
+        )
+        .properties(width="container", height=STEP * len(block.lines))
+    )
+
+
+def _seconds(line: Line) -> float | None:
+    values = [line.mean.get(f"{stage}_wall_seconds") for stage in ("tuning", "training")]
+    return None if None in values else sum(value for value in values if value is not None)
+
+
+def cost_chart(block: Block, title: str, value: Any, write: Any) -> alt.TopLevelMixin | None:
+    """Bars of one cost, for methods only, with the value written at the bar's end."""
+    bars = [
+        {"title": line.title, "row": line.row, "value": value(line), "text": write(value(line))}
+        for line in block.lines
+        if line.competes and value(line) is not None
+    ]
+    if not bars:
+        return None
+    known = alt.Chart(alt.Data(values=bars))
+    # Room for the text behind the longest bar.
+    most = 1.25 * max(bar["value"] for bar in bars) or 1
+    x = alt.X(
+        "value:Q", title=title, axis=alt.Axis(labels=False, ticks=False, grid=False), scale=alt.Scale(domain=[0, most])
+    )
+    y = alt.Y("title:N", title=None, sort=[line.title for line in block.lines])
+    return alt.layer(
+        known.mark_bar().encode(x=x, y=y, color=_colour(block, legend=False)),
+        known.mark_text(align="left", dx=4).encode(x=x, y=y, text="text:N"),
+    ).properties(width="container", height=STEP * len(bars))
+
+
+def _rows(block: Block) -> list[str]:
+    return sorted(line.row for line in block.lines if line.competes)
+
+
+def _colour(block: Block, legend: bool = True) -> alt.Color:
+    rows = _rows(block)
+    colours = [PALETTE[index % len(PALETTE)] for index in range(len(rows))]
+    scale = alt.Scale(domain=[*rows, BASE, VANILLA], range=[*colours, ANCHOR_COLOUR, ANCHOR_COLOUR])
+    return alt.Color("row:N", title=None, scale=scale, legend=alt.Undefined if legend else None)
+
+
+def _shape(block: Block) -> alt.Shape:
+    rows = _rows(block)
+    # Colours and shapes repeat in different rhythms, so that twelve methods can be told apart.
+    shapes = [SHAPES[(index + index // len(SHAPES)) % len(SHAPES)] for index in range(len(rows))]
+    scale = alt.Scale(domain=[*rows, BASE, VANILLA], range=[*shapes, "square", "circle"])
+    return alt.Shape("row:N", title=None, scale=scale)
+
+
+def _styled(chart: alt.TopLevelMixin) -> Spec:
+    """Text and lines in the colour of the page's own text, so that one chart suits light and dark pages."""
+    ink = "currentColor"
+    styled = (
+        chart.configure(background="transparent", font="system-ui, sans-serif")
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=ink, titleColor=ink, domainColor=ink, tickColor=ink, gridColor=ink, gridOpacity=0.15,
+            titleFontWeight="normal",
+        )
+        .configure_legend(labelColor=ink, titleColor=ink, orient="bottom", columns=3)
+        .configure_text(color=ink)
+        .properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+    )  # fmt: skip
+    return dict(styled.to_dict())

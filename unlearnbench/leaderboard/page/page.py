@@ -1,0 +1,54 @@
+"""A leaderboard as one HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import vl_convert
+
+from unlearnbench.leaderboard.blocks import Block
+from unlearnbench.leaderboard.page.view import chart_specs, view
+from unlearnbench.leaderboard.published import SOURCE
+from unlearnbench.leaderboard.render import NOTE
+from unlearnbench.leaderboard.shown import Examples
+
+CAPTIONS = {
+    "trade-off": "Forgetting against keeping. Bars: 95 % intervals; dashed: the methods that no other beats in both.",
+    "tuning": "Tuning, trial by trial.",
+    "forgotten": "What test forget examples were answered with.",
+    "seconds": "Time on the clock.",
+    "parameters": "Size of what was trained.",
+    "memory": "Peak memory.",
+}
+
+
+def to_html(blocks: Sequence[Block], examples: Examples, with_paper: bool = False) -> str:
+    """The page. Names and texts of plugins, data and runs are escaped."""
+    views = [view(block, number, examples, with_paper) for number, block in enumerate(blocks)]
+    return render(
+        "page.html.j2",
+        blocks=views,
+        charts=chart_specs(views),
+        captions=CAPTIONS,
+        note=NOTE.split("\n\n"),
+        source=SOURCE,
+        script=_resource("page.js"),
+        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        version=version("unlearnbench"),
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """A template with the page's style; values are escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_resource), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template(template).render(css=_resource("page.css"), **values)
+
+
+def _resource(name: str) -> str:
+    return (files("unlearnbench.leaderboard.page") / name).read_text(encoding="utf-8")

@@ -1,0 +1,138 @@
+"""From the MLflow store to the entries of a leaderboard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from unlearnbench.leaderboard.entry import BASE, SPLITS, VANILLA, DataFacts, Entry, TrialEntry
+from unlearnbench.leaderboard.shown import Shown
+from unlearnbench.tracking import KEY, PRUNED, Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+SHOWN_PER_SPLIT = 3
+LONGEST_SHOWN = 300
+# Where results lie on the machine that made them says nothing about the result.
+LOCAL_SETTINGS = ("results", "tracking_uri", "keep_models")
+
+
+def read_entries(store: Store) -> list[Entry]:
+    """An entry for each finished cell, oldest first."""
+    trials = store.trials()
+    return [_entry(store, run, trials.get(key, {})) for key, run in store.finished_cells().items()]
+
+
+def _entry(store: Store, run: Run, trials: Mapping[int, Run]) -> Entry:
+    tags = run.data.tags
+    return Entry(
+        key=tags[KEY],
+        task=tags["task"],
+        model=tags["model"],
+        row=tags["row"],
+        title=tags["title"],
+        seed=int(tags["seed"]) if tags["seed"].isdigit() else None,
+        block=tags["block"],
+        preset=tags["preset"],
+        trial_budget=int(tags["trials"]),
+        plugin=tags["plugin"],
+        recorded=datetime.fromtimestamp(run.info.start_time // 1000, UTC),
+        model_revision=tags["model.revision"],
+        data=DataFacts(
+            source=tags["data.source"],
+            fingerprint=tags["data.fingerprint"],
+            sizes={name: int(size) for name, size in _under("size.", tags).items()},
+        ),
+        hyperparameters=run.data.params,
+        metrics={name: value for name, value in run.data.metrics.items() if math.isfinite(value)},
+        versions=_under("version.", tags),
+        hardware=_under("hardware.", tags),
+        config=_config(store, run),
+        right=_right(store, run),
+        trials=tuple(_trial(number, trial) for number, trial in sorted(trials.items())),
+    )
+
+
+def _under(prefix: str, tags: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix(prefix): value for name, value in sorted(tags.items()) if name.startswith(prefix)}
+
+
+def _config(store: Store, run: Run) -> dict[str, Any] | None:
+    """The settings that run this cell (and its base model) alone."""
+    file = store.artifact(run, "config.yaml")
+    if file is None:
+        return None
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    tags = run.data.tags
+    row, transfers = tags["row"], [name for name in _evaluated(run) if name not in SPLITS]
+    narrowed = {
+        "tasks": [tags["task"], *transfers],
+        "methods": [] if row in (VANILLA, BASE) else [row],
+        "models": [tags["model"]],
+        "seeds": [int(tags["seed"])] if tags["seed"].isdigit() else settings["seeds"][:1],
+    }
+    return {name: value for name, value in {**settings, **narrowed}.items() if name not in LOCAL_SETTINGS}
+
+
+def _evaluated(run: Run) -> list[str]:
+    """Splits and transfer tasks that the cell was evaluated on."""
+    ends = "_accuracy"
+    names = [name.removesuffix(ends).removeprefix("transfer_") for name in run.data.metrics if name.endswith(ends)]
+    return sorted(names)
+
+
+def _right(store: Store, run: Run) -> dict[str, str]:
+    import pandas as pd
+
+    """Flags of the test splits and transfer tasks; those of training splits would be large, and nothing needs them."""
+    right = {}
+    for name in _evaluated(run):
+        if name.startswith("train_"):
+            continue
+        file = store.artifact(run, f"predictions/{name}.parquet")
+        if file is not None:
+            frame = pd.read_parquet(file, columns=["answer", "predicted"])
+            right[name] = "".join("1" if same else "0" for same in frame["answer"] == frame["predicted"])
+    return right
+
+
+def _trial(number: int, run: Run) -> TrialEntry:
+    values = {name: run.data.metrics.get(name) for name in ("objective", "forget_accuracy", "retain_accuracy")}
+    return TrialEntry(number=number, values=run.data.params, pruned=run.data.tags.get(PRUNED), **values)
+
+
+def read_examples(store: Store) -> dict[str, list[Shown]]:
+    """A few test examples of every method's cell with the base model's answer and its own, by cell key."""
+    runs = store.finished_cells()
+    bases = {_place(run): run for run in runs.values() if run.data.tags["row"] == BASE}
+    return {
+        key: _shown(store, bases[_place(run)], run)
+        for key, run in runs.items()
+        if run.data.tags["row"] not in (BASE, VANILLA) and _place(run) in bases
+    }
+
+
+def _place(run: Run) -> tuple[str, ...]:
+    return tuple(run.data.tags[name] for name in ("task", "model", "block", "seed"))
+
+
+def _shown(store: Store, base: Run, run: Run) -> list[Shown]:
+    import pandas as pd
+
+    shown = []
+    for split in _evaluated(run):
+        files = [store.artifact(one, f"predictions/{split}.parquet") for one in (base, run)]
+        if split.startswith("train_") or None in files:
+            continue
+        before, after = (pd.read_parquet(file) for file in files if file is not None)
+        step = max(1, len(after) // SHOWN_PER_SPLIT)
+        for index in range(0, len(after), step)[:SHOWN_PER_SPLIT]:
+            row = after.iloc[index]
+            text = row.text if len(row.text) <= LONGEST_SHOWN else f"{row.text[:LONGEST_SHOWN]} …"
+            shown.append(Shown(split.replace("_", " "), text, row.answer, before.predicted[index], row.predicted))
+    return shown

@@ -1,0 +1,49 @@
+"""Writes a leaderboard in all its forms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from unlearnbench.errors import UserError
+from unlearnbench.leaderboard.blocks import build_blocks
+from unlearnbench.leaderboard.columns import find_column
+from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.files import to_frame, to_json
+from unlearnbench.leaderboard.render import to_markdown
+from unlearnbench.leaderboard.shown import Examples
+
+DEFAULT_SORT = "trade_off"
+
+
+def write_leaderboard(
+    entries: Sequence[Entry],
+    folder: Path,
+    *,
+    with_paper: bool = False,
+    sort: str = DEFAULT_SORT,
+    page: Examples | None = None,
+) -> list[Path]:
+    """Writes leaderboard.md, .csv and .json, and .html where `page` brings its examples; returns their paths.
+
+    Raises:
+        UserError: there is nothing to write, `sort` is no column, or the folder can't be written.
+    """
+    if not entries:
+        raise UserError("no cell has finished yet: run `unlearnbench run` first.")
+    blocks = build_blocks(entries)
+    if sort != DEFAULT_SORT:
+        blocks = build_blocks(entries, find_column(sort, blocks).metric)
+    texts = {"leaderboard.md": to_markdown(blocks, with_paper), "leaderboard.json": to_json(entries)}
+    if page is not None:
+        from unlearnbench.leaderboard.page.page import to_html
+
+        texts["leaderboard.html"] = to_html(blocks, page, with_paper)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        to_frame(entries).to_csv(folder / "leaderboard.csv", index=False)
+    except OSError as error:
+        raise UserError(f"{folder} can't be written ({error.strerror}): name another folder with --output.") from None
+    return sorted([*(folder / name for name in texts), folder / "leaderboard.csv"])

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 
-.PHONY: bench test
+.PHONY: bench test docs
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/unlearnbench run --tasks all --methods all $(ARGS)
@@ -13,7 +13,11 @@ test: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict --site-dir build/site
 	$(VENV)/bin/python -m pytest
+
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve
 
 # torch first: with a CPU build in place nothing later asks for a CUDA one.
 $(VENV)/.installed: pyproject.toml constraints.txt

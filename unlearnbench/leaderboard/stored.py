@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from unlearnbench.data.folder_task import PREFIX
 from unlearnbench.leaderboard.entry import BASE, SPLITS, VANILLA, DataFacts, Entry, TrialEntry
 from unlearnbench.leaderboard.shown import Shown
 from unlearnbench.tracking import KEY, PRUNED, Store
@@ -71,12 +73,18 @@ def _config(store: Store, run: Run) -> dict[str, Any] | None:
     tags = run.data.tags
     row, transfers = tags["row"], [name for name in _evaluated(run) if name not in SPLITS]
     narrowed = {
-        "tasks": [tags["task"], *transfers],
+        "tasks": [_as_given(tags["task"], settings["tasks"]), *transfers],
         "methods": [] if row in (VANILLA, BASE) else [row],
-        "models": [tags["model"]],
+        "models": [_as_given(tags["model"], settings["models"])],
         "seeds": [int(tags["seed"])] if tags["seed"].isdigit() else settings["seeds"][:1],
     }
     return {name: value for name, value in {**settings, **narrowed}.items() if name not in LOCAL_SETTINGS}
+
+
+def _as_given(name: str, given: Sequence[str]) -> str:
+    """The name as the settings have it: own data and models are recorded by the folder's name alone."""
+    last = PurePath(name.removeprefix(PREFIX)).name
+    return next((one for one in given if PurePath(one.removeprefix(PREFIX)).name == last), name)
 
 
 def _evaluated(run: Run) -> list[str]:

@@ -129,6 +129,6 @@ def draw_embedding(points: Sequence[dict[str, Any]]) -> alt.TopLevelMixin:
         )
         .properties(width=340, height=340)
     )
-    return data.facet(column=alt.Column("panel:N", title=None, sort=None)).resolve_scale(
-        x="independent", y="independent"
-    )
+    order = list(dict.fromkeys(point["panel"] for point in points))
+    panels = data.facet(column=alt.Column("panel:N", title=None, sort=order))
+    return panels.resolve_scale(x="independent", y="independent")

@@ -121,11 +121,11 @@ def test_interrupted_run_continues_with_the_cell_it_was_in(
     original = Workbench.unlearn
     calls = []
 
-    def interrupted(self: Workbench, method: Any, on_step: Any) -> Any:
+    def interrupted(self: Workbench, method: Any, *rest: Any) -> Any:
         calls.append(method.name)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return original(self, method, on_step)
+        return original(self, method, *rest)
 
     monkeypatch.setattr(Workbench, "unlearn", interrupted)
     stopped = invoke(*command, "--methods", "ga,rl")

@@ -13,11 +13,13 @@ from unlearnbench.cache import cache_root, content_hash, filling
 from unlearnbench.config import BaseConfig, ModelConfig
 from unlearnbench.cost import Cost, measured
 from unlearnbench.data.store import TaskData
+from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import DivergedError, Optimisation, Progress, train, trainable_count
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import UserError
+from unlearnbench.lease import claimed
 from unlearnbench.models.loading import compute_dtype, load_model, pick_device
 from unlearnbench.models.resolve import ResolvedModel
 from unlearnbench.task import Task
@@ -87,8 +89,9 @@ def base_model(
     model_config: ModelConfig,
     seed: int,
     on_step: Callable[[Progress], None],
+    checkpoint_seconds: float,
 ) -> BaseModel:
-    """The base model, from the cache where it has been made before.
+    """The base model, from the cache where it has been made before; another process that makes it is waited for.
 
     Raises:
         BaseFailedError: the fine-tuning diverged.
@@ -97,11 +100,17 @@ def base_model(
     key = base_key(model, data, config, model_config, seed)
     entry = cache_root() / "base" / key
     if not entry.is_dir():
-        with filling(entry) as scratch:
-            with measured() as cost:
-                trained = _fine_tune(model, encoder, data, config, model_config, seed, scratch, on_step)
-            facts = {"trainable_parameters": trained, "cost": asdict(cost), "model": model.identity}
-            (scratch / "base.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        checkpoints = Checkpoints(cache_root() / "checkpoints" / key, checkpoint_seconds)
+        with claimed(cache_root() / "base" / f"{key}.lease"), filling(entry) as scratch:
+            if not entry.is_dir():
+                with measured() as cost:
+                    trained = _fine_tune(
+                        model, encoder, data, config, model_config, seed, scratch, on_step, checkpoints
+                    )
+                cost.wall_seconds += checkpoints.earlier_seconds
+                facts = {"trainable_parameters": trained, "cost": asdict(cost), "model": model.identity}
+                (scratch / "base.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        checkpoints.clear()
     facts = json.loads((entry / "base.json").read_text(encoding="utf-8"))
     return BaseModel(key, entry, facts["trainable_parameters"], Cost(**facts["cost"]))
 
@@ -115,6 +124,7 @@ def _fine_tune(
     seed: int,
     folder: Path,
     on_step: Callable[[Progress], None],
+    checkpoints: Checkpoints,
 ) -> int:
     import torch
 
@@ -145,7 +155,7 @@ def _fine_tune(
         language_model, _MemoriseLoss(), TrainingSet({"retain": examples}), None, False, language_model.budget
     )
     try:
-        train(network.parameters(), len(examples), step, settings, seed, on_step)
+        train(network.parameters(), len(examples), step, settings, seed, on_step, checkpoints=checkpoints)
     except DivergedError as error:
         raise BaseFailedError(
             f"fine-tuning the base model {model.spec.name} on {data.task.name} diverged ({error}): "

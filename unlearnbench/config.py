@@ -93,6 +93,8 @@ class RunConfig(Section):
     on_leakage: OnLeakage = "error"
     generic_labels: tuple[str, ...] = GENERIC_LABELS
     keep_models: bool = False
+    checkpoint_seconds: float = Field(default=600.0, ge=0, description="between two snapshots of a training run")
+    cell_timeout: float | None = Field(default=None, gt=0, description="seconds after which a cell is given up")
     model: ModelConfig = ModelConfig()
     base: BaseConfig = BaseConfig()
     tuning: TuningConfig = TuningConfig()

@@ -148,6 +148,13 @@ def build_grid(config: RunConfig, registry: Registry) -> list[Cell]:
     return cells
 
 
+def shard_of(cells: list[Cell], part: int, parts: int) -> list[Cell]:
+    """The cells of every `parts`-th workplace, so that no two shards need the same base model."""
+    workplaces = list(dict.fromkeys(id(cell.workplace) for cell in cells))
+    mine = set(workplaces[part - 1 :: parts])
+    return [cell for cell in cells if id(cell.workplace) in mine]
+
+
 def choose_tasks(config: RunConfig, registry: Registry) -> tuple[list[tuple[Task, Origin]], list[TransferTask]]:
     """The tasks and transfer tasks that the configuration names.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +16,17 @@ from unlearnbench.cache import content_hash
 from unlearnbench.config import RunConfig, dump_config
 from unlearnbench.cost import measured
 from unlearnbench.engine.model import LanguageModel
+from unlearnbench.engine.training import Progress
 from unlearnbench.environment import environment
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation import Evaluation
 from unlearnbench.grid import VANILLA, Cell, Workplace
+from unlearnbench.lease import WAIT_SECONDS, Claim
 from unlearnbench.metrics import Metric, confusion_counts
 from unlearnbench.reporting import Reporter
 from unlearnbench.result import CellResult
 from unlearnbench.search import CellFailedError, Search
+from unlearnbench.storage import stop_on_full_storage
 from unlearnbench.tracking import INVOCATION, KEY, Record, Store
 from unlearnbench.workbench import Workbench
 
@@ -34,13 +40,17 @@ class Outcome:
 
     Attributes:
         done: cells that were run now.
-        skipped: cells that had a result already.
+        elsewhere: cells that another process finished meanwhile.
         failed: reason of each failed cell, by its name.
     """
 
     done: int
-    skipped: int
+    elsewhere: int
     failed: dict[str, str]
+
+
+class CellTimeoutError(CellFailedError):
+    """A cell took longer than it may."""
 
 
 @dataclass
@@ -59,30 +69,60 @@ class Runner:
     force: bool = False
     _bench: Workbench | None = None
     _without_base: dict[int, str] = field(default_factory=dict)
+    _deadline: float = math.inf
 
     def run(self, cells: Sequence[Cell], todo: Mapping[str, float]) -> Outcome:
-        """Runs the cells whose keys are in `todo`, which holds their estimated seconds."""
-        failed: dict[str, str] = {}
-        if todo:
-            tags = {"preset": self.config.preset, **environment()}
-            name = f"{self.config.preset}: {len(todo)} cells"
-            with self.reporter, self.store.record("invocation", name, tags=tags) as invocation:
-                _attach(invocation, {"config.yaml": dump_config(self.config)})
-                for cell in cells:
-                    if cell.key in todo:
-                        reason = self._run_cell(cell, todo[cell.key], {**tags, INVOCATION: invocation.run_id})
-                        failed |= {cell.name: reason} if reason else {}
-        return Outcome(len(todo) - len(failed), len(cells) - len(todo), failed)
+        """Runs the cells whose keys are in `todo`, which holds their estimated seconds.
 
-    def _run_cell(self, cell: Cell, estimate: float, tags: Mapping[str, str]) -> str | None:
+        Processes that share a results folder share the work: a cell that another one has claimed is left to it, and
+        taken over where that one dies.
+        """
+        if not todo:
+            return Outcome(0, 0, {})
+        done = elsewhere = 0
+        failed: dict[str, str] = {}
+        tags = {"preset": self.config.preset, **environment()}
+        name = f"{self.config.preset}: {len(todo)} cells"
+        with self.reporter, self.store.record("invocation", name, tags=tags) as invocation:
+            _attach(invocation, {"config.yaml": dump_config(self.config)})
+            tags[INVOCATION] = invocation.run_id
+            for cell, claim in self._claimed([cell for cell in cells if cell.key in todo]):
+                if not self.force and self.store.is_finished(cell.key):
+                    elsewhere += 1
+                    continue
+                self.store.close_interrupted(cell.key)
+                reason = self._run_cell(cell, todo[cell.key], claim, tags)
+                done += reason is None
+                failed |= {cell.name: reason} if reason else {}
+        return Outcome(done, elsewhere, failed)
+
+    def _claimed(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Claim]]:
+        """Each cell once it could be claimed; those of other processes last. The claim ends with the iteration."""
+        waiting = deque((cell, Claim(self.store.results / "work" / f"{cell.key}.lease")) for cell in cells)
+        refused = 0
+        while waiting:
+            cell, claim = waiting.popleft()
+            if not claim.acquire():
+                waiting.append((cell, claim))
+                refused += 1
+                if refused == len(waiting):
+                    self.reporter.stage(f"waiting for {refused} cells of another process")
+                if refused >= len(waiting):
+                    time.sleep(WAIT_SECONDS)
+                continue
+            refused = 0
+            try:
+                yield cell, claim
+            finally:
+                claim.release()
+
+    def _run_cell(self, cell: Cell, estimate: float, claim: Claim, tags: Mapping[str, str]) -> str | None:
         """Runs and records one cell; returns the reason if it failed."""
         self.reporter.cell_started(cell.name, estimate)
+        self._deadline = time.monotonic() + (self.config.cell_timeout or math.inf)
         try:
             with self.store.record("cell", cell.name, tags={**tags, **cell_tags(cell)}) as record:
-                with measured() as whole:
-                    result = self._result(cell, record)
-                record.params(result.hyperparameters)
-                record.metrics({**result.metrics, "cell_wall_seconds": whole.wall_seconds})
+                result = self._measured_result(cell, claim, record)
         except UserError:
             raise
         except Exception as error:
@@ -94,6 +134,24 @@ class Runner:
         self.reporter.cell_ended(_summary(result.evaluations))
         return None
 
+    def _measured_result(self, cell: Cell, claim: Claim, record: Record) -> CellResult:
+        try:
+            with measured() as whole:
+                result = self._result(cell, record)
+            record.params(result.hyperparameters)
+            record.metrics({**result.metrics, "cell_wall_seconds": whole.wall_seconds})
+        except Exception as error:
+            stop_on_full_storage(error)
+            raise
+        if claim.lost:
+            raise CellFailedError("this process was stopped for so long that another one may have taken over")
+        return result
+
+    def _on_step(self, progress: Progress) -> None:
+        self.reporter.step(progress)
+        if time.monotonic() > self._deadline:
+            raise CellTimeoutError(f"it took longer than cell_timeout, {self.config.cell_timeout:g} seconds")
+
     def _result(self, cell: Cell, record: Record) -> CellResult:
         bench = self._workbench(cell.workplace)
         if cell.row == VANILLA:
@@ -102,7 +160,7 @@ class Runner:
         if cell.choice is None:
             result = self._evaluate(bench, model, record)
             return replace(result, trainable_parameters=base.trainable_parameters, base_cost=base.cost)
-        search = Search(cell, cell.choice, bench, self.store, record, self.reporter)
+        search = Search(cell, cell.choice, bench, self.store, record, self.reporter, self._on_step)
         trials, best = search.run(self.config.tuning.trials, self.force)
         model, trained = search.model(best)
         result = self._evaluate(bench, model, record)
@@ -127,7 +185,7 @@ class Runner:
             raise CellFailedError(self._without_base[id(workplace)])
         self.reporter.stage("base model")
         try:
-            return bench.base(self.reporter.step)
+            return bench.base(self._on_step)
         except BaseFailedError as error:
             self._without_base[id(workplace)] = str(error)
             raise CellFailedError(str(error)) from None

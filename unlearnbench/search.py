@@ -13,8 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.cache import filling
+from unlearnbench.cache import content_hash, filling
 from unlearnbench.cost import Cost
+from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import DivergedError
 from unlearnbench.grid import Cell, MethodChoice
@@ -23,7 +24,7 @@ from unlearnbench.reporting import Reporter
 from unlearnbench.tracking import KEY, PRUNED, TRIAL, Record, Store
 from unlearnbench.tuning import COLLAPSED_BELOW, Trial, TrialResult, best_trial, tune
 from unlearnbench.tuning_plots import draw_study
-from unlearnbench.workbench import Trained, Workbench
+from unlearnbench.workbench import OnStep, Trained, Workbench
 
 
 class CellFailedError(Exception):
@@ -34,10 +35,17 @@ class Search:
     """The trials of one cell. What they leave lies in `folder` until the cell is recorded."""
 
     def __init__(
-        self, cell: Cell, choice: MethodChoice, bench: Workbench, store: Store, record: Record, reporter: Reporter
+        self,
+        cell: Cell,
+        choice: MethodChoice,
+        bench: Workbench,
+        store: Store,
+        record: Record,
+        reporter: Reporter,
+        on_step: OnStep,
     ) -> None:
         self.cell, self.choice, self.bench = cell, choice, bench
-        self.store, self.record, self.reporter = store, record, reporter
+        self.store, self.record, self.reporter, self.on_step = store, record, reporter, on_step
         self.folder = store.results / "work" / cell.key
         self._base_retain_accuracy = 0.0
 
@@ -66,7 +74,7 @@ class Search:
         method = self.choice.build(best.values)
         if not self._weights(best.number).is_dir():
             self.reporter.stage("training the best trial again")
-            return self.bench.unlearn(method, self.reporter.step)
+            return self.bench.unlearn(method, self.on_step, self._checkpoints(best.values))
         facts = json.loads((self._weights(best.number) / "trained.json").read_text(encoding="utf-8"))
         trained = Trained(**{**facts, "cost": Cost(**facts["cost"])})
         return self.bench.restore(method, self._weights(best.number)), trained
@@ -79,6 +87,11 @@ class Search:
         """Deletes what the trials left."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _checkpoints(self, values: dict[str, Any]) -> Checkpoints:
+        """Snapshots of the trial with these values; its number changes when an interrupted trial is asked for again."""
+        seconds = self.cell.workplace.config.checkpoint_seconds
+        return Checkpoints(self.folder / f"checkpoints-{content_hash(values)}", seconds)
+
     def _weights(self, number: int) -> Path:
         return self.folder / f"trial-{number}"
 
@@ -87,10 +100,12 @@ class Search:
         name, tags = f"{self.cell.name} / trial {number}", {KEY: self.cell.key, TRIAL: str(number)}
         with self.store.record("trial", name, self.record.run_id, tags) as record:
             record.params(values)
+            checkpoints = self._checkpoints(values)
             try:
-                model, trained = self.bench.unlearn(self.choice.build(values), self.reporter.step)
+                model, trained = self.bench.unlearn(self.choice.build(values), self.on_step, checkpoints)
             except DivergedError as error:
                 record.tags({PRUNED: str(error)})
+                checkpoints.clear()
                 return TrialResult.diverged(str(error))
             self._report_engine(record, trained)
             result = self._judge(model, trained.cost)
@@ -106,6 +121,7 @@ class Search:
             )
         if best_trial([*before, Trial(number, values, result)]).number == number:  # type: ignore[union-attr]
             self._keep(number, model, trained)
+        checkpoints.clear()
         return result
 
     def _report_engine(self, record: Record, trained: Trained) -> None:

@@ -7,14 +7,13 @@ counts as finished when a cell run with its key has status FINISHED.
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unlearnbench.databases import BUSY_SECONDS, make_database, mlflow_tables, optuna_tables, quiet_mlflow
 from unlearnbench.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "unlearnbench"
 KIND, KEY = "unlearnbench.kind", "unlearnbench.key"
-PRUNED = "unlearnbench.pruned"
+PRUNED, FAILURE = "unlearnbench.pruned", "unlearnbench.failure"
 TRIAL = "unlearnbench.trial"
 INVOCATION = "unlearnbench.invocation"
 PAGE = 1000
@@ -73,6 +72,14 @@ def _name(metric: str) -> str:
     return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in metric)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A cell without a result, and why."""
+
+    name: str
+    reason: str
+
+
 class Store:
     """Reads and writes one experiment of the MLflow store of a results folder."""
 
@@ -91,6 +98,9 @@ class Store:
             raise UserError(
                 f"results folder {results} can't be written ({error.strerror}): name another one with --results."
             ) from None
+        if tracking_uri is None:
+            make_database(results / "mlflow.db", mlflow_tables)
+        make_database(results / "optuna.db", optuna_tables)
         self._open(results, tracking_uri)
         found = self._experiment(experiment)
         if found is None:
@@ -127,12 +137,9 @@ class Store:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        # After the import, which sets levels of its own.
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        quiet_mlflow()
         self.results = results.resolve()
-        self.uri = tracking_uri or f"sqlite:///{self.results / 'mlflow.db'}"
+        self.uri = tracking_uri or f"sqlite:///{self.results / 'mlflow.db'}?timeout={BUSY_SECONDS}"
         try:
             self.client = MlflowClient(self.uri)
             self.client.search_experiments(max_results=1)
@@ -146,7 +153,7 @@ class Store:
     @property
     def optuna_storage(self) -> str:
         """URL of the Optuna store."""
-        return f"sqlite:///{self.results / 'optuna.db'}"
+        return f"sqlite:///{self.results / 'optuna.db'}?timeout={BUSY_SECONDS}"
 
     @contextmanager
     def record(
@@ -164,8 +171,11 @@ class Store:
             record.finish("KILLED")
             raise
         except Exception as error:
-            record.tags({"unlearnbench.failure": f"{type(error).__name__}: {error}"[:4000]})
-            record.finish("FAILED")
+            # What the user has to mend first is no failure of the cell; and where the store itself is the trouble, the
+            # first error is the one to tell.
+            with suppress(Exception):
+                record.tags({FAILURE: f"{type(error).__name__}: {error}"[:4000]})
+                record.finish("KILLED" if isinstance(error, UserError) else "FAILED")
             raise
         record.finish()
 
@@ -173,6 +183,32 @@ class Store:
         """The newest finished run of each cell, by cell key; oldest first."""
         runs = self._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")
         return {run.data.tags[KEY]: run for run in reversed(runs)}
+
+    def is_finished(self, key: str) -> bool:
+        """Whether a cell has a result."""
+        return bool(self._cells(key, "FINISHED"))
+
+    def failed_cells(self) -> dict[str, Failure]:
+        """The newest failure of each cell that has no result, by cell key."""
+        finished = self.finished_cells()
+        runs = reversed(self._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FAILED'"))
+        failures = {
+            run.data.tags[KEY]: Failure(run.info.run_name, run.data.tags.get(FAILURE, "unknown reason")) for run in runs
+        }
+        return {key: failure for key, failure in failures.items() if key not in finished}
+
+    def close_interrupted(self, key: str) -> None:
+        """Ends the runs of a cell that a killed process left RUNNING; nobody else may be running it."""
+        for kind in ("cell", "trial"):
+            for run in self._search(
+                f"tags.`{KIND}` = '{kind}' and tags.`{KEY}` = '{key}' and attributes.status = 'RUNNING'"
+            ):
+                self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def _cells(self, key: str, status: str) -> list[Run]:
+        query = f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{key}' and attributes.status = '{status}'"
+        found: list[Run] = self.client.search_runs([self.experiment_id], query, max_results=1)
+        return found
 
     def trials(self) -> dict[str, dict[int, Run]]:
         """The newest finished run of each trial, by cell key and number."""

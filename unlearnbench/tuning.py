@@ -76,7 +76,6 @@ def tune(
     study = optuna.create_study(
         storage=storage,
         study_name=study_name,
-        sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True),
         direction="maximize",
         load_if_exists=True,
     )
@@ -85,6 +84,9 @@ def tune(
         study.enqueue_trial(choice.defaults)
     wanted = trials if choice.space and trials > 0 else 1
     while len(finished_trials(study)) < wanted:
+        # A sampler for each trial, so that what it proposes depends on the trials before it and not on interruptions.
+        draw = seed * 10_000 + len(finished_trials(study))
+        study.sampler = optuna.samplers.TPESampler(seed=draw, multivariate=True)
         _run_one(study, choice, run_trial)
     return finished_trials(study)
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from unlearnbench.base import BaseModel, base_model
 from unlearnbench.batch import PartName
 from unlearnbench.cache import cache_root
 from unlearnbench.cost import Cost, measured
 from unlearnbench.data.sampling import stratified_sample
+from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.encoding import Encoded, Encoder
 from unlearnbench.engine.encoding_cache import EncodingCache
 from unlearnbench.engine.forward import can_share_prefix
@@ -29,6 +33,7 @@ from unlearnbench.method import Method
 from unlearnbench.metrics import Metric
 from unlearnbench.models.loading import compute_dtype, load_model, load_tokenizer, pick_device, restore_weights
 from unlearnbench.models.resolve import ResolvedModel
+from unlearnbench.storage import stop_on_full_storage
 from unlearnbench.task import Example
 
 OnStep = Callable[[Progress], None]
@@ -83,19 +88,43 @@ class Workbench:
         if self._holds is not None and not (cache_root() / "base" / workplace.base_key).is_dir():
             # Fine-tuning loads weights of its own.
             self._model, self._holds = None, None
+        entry = cache_root() / "base" / workplace.base_key
+        try:
+            base = self._base_in_place(on_step)
+        except (OSError, SafetensorError, UserError) as error:
+            stop_on_full_storage(error)
+            if not entry.is_dir():
+                raise
+            # Truncated or deleted files: what can be computed again is not worth failing for.
+            shutil.rmtree(entry)
+            self._model, self._holds = None, None
+            base = self._base_in_place(on_step)
+        model = self._loaded()
+        model.prompt = None
+        return model, base
+
+    def _base_in_place(self, on_step: OnStep) -> BaseModel:
+        workplace = self.workplace
         base = base_model(
-            workplace.model, self.encoder, workplace.data, self.config.base, self.config.model, workplace.seed, on_step
+            workplace.model,
+            self.encoder,
+            workplace.data,
+            self.config.base,
+            self.config.model,
+            workplace.seed,
+            on_step,
+            self.config.checkpoint_seconds,
         )
         if self._model is None or (self._holds == "vanilla" and self.config.model.frozen_4bit):
             self._load(ResolvedModel(workplace.model.spec, str(base.folder), None, base.key), "base")
         elif self._holds != "base":
             restore_weights(self._model.network, base.folder)
         self._holds = "base"
-        model = self._loaded()
-        model.prompt = None
-        return model, base
+        return base
 
-    def unlearn(self, method: Method, on_step: OnStep) -> tuple[LanguageModel, Trained]:
+    def unlearn(
+        self, method: Method, on_step: OnStep, checkpoints: Checkpoints | None = None
+    ) -> tuple[LanguageModel, Trained]:
         """Trains the method from the base model.
 
         The result is held in memory; `save` writes it.
@@ -119,7 +148,9 @@ class Workbench:
         )
         self._holds = "base" if prompt is not None else "unlearned"
         with measured() as cost:
-            train(trained, data.size, step, settings, self.workplace.seed, on_step)
+            train(trained, data.size, step, settings, self.workplace.seed, on_step, checkpoints=checkpoints)
+        if checkpoints is not None:
+            cost = replace(cost, wall_seconds=cost.wall_seconds + checkpoints.earlier_seconds)
         if prompt is not None:
             model.prompt, model.shared_prefix = prompt().detach(), bool(shared)
         return model, Trained(trainable_count(trained), step.budget, step.budget < model.budget, shared, cost)

@@ -40,6 +40,7 @@ def leaderboard(
         with_paper=with_paper,
         sort=sort,
         page=read_examples(store) if html else None,
+        failed=list(store.failed_cells().values()),
     )
     markdown = next(path for path in written if path.suffix == ".md")
     typer.echo(markdown.read_text(encoding="utf-8"))

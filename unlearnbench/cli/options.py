@@ -34,6 +34,16 @@ def numbers(option: str, text: str | None) -> list[int] | None:
     return [int(part) for part in parts]
 
 
+def fraction(option: str, text: str | None) -> tuple[int, int]:
+    """Which part of how many, as ``2/8``; all of it where nothing is given."""
+    if text is None:
+        return 1, 1
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    if not found or int(found[1]) > int(found[2]):
+        raise UserError(f"{option} is {text!r}, but must read I/N with I from 1 to N, as in 2/8.")
+    return int(found[1]), int(found[2])
+
+
 def settings(assignments: Sequence[str]) -> dict[str, Any]:
     """``NAME.KEY=VALUE`` strings as nested settings; NAME is model, base, tuning, or a task or method.
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unlearnbench.cli.listing import print_problems
-from unlearnbench.cli.options import names, numbers, settings
+from unlearnbench.cli.options import fraction, names, numbers, settings
 from unlearnbench.config import RunConfig, build_config, dump_config, preset_statement, read_file
 from unlearnbench.errors import UserError
 from unlearnbench.plugins import registry
@@ -49,6 +49,11 @@ def run(
     save_config: Annotated[Path | None, typer.Option(help="Write the settings in use to this file.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run finished cells again.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed before.")] = False,
+    cell_timeout: Annotated[float | None, typer.Option(help="Seconds after which a cell is given up.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="I/N: only the I-th of N parts of the grid, from 1/N to N/N.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="One line per cell.")] = False,
 ) -> None:
     """Run unlearning methods on tasks and models, and show the leaderboard."""
@@ -66,6 +71,7 @@ def run(
         "results": results,
         "tracking_uri": tracking_uri,
         "keep_models": keep_models,
+        "cell_timeout": cell_timeout,
     }
     given = {name: value for name, value in flags.items() if value is not None} | settings(set_ or [])
     if trials is not None:
@@ -78,14 +84,26 @@ def run(
             save_config.write_text(dump_config(effective), encoding="utf-8")
         except OSError as error:
             raise UserError(f"--save-config {save_config} can't be written ({error.strerror}): name another.") from None
-    raise typer.Exit(_run(effective, Console(), dry_run=dry_run, force=force, quiet=quiet))
+    part = fraction("--shard", shard)
+    raise typer.Exit(
+        _run(effective, Console(), part, dry_run=dry_run, force=force, retry_failed=retry_failed, quiet=quiet)
+    )
 
 
-def _run(config: RunConfig, console: Console, *, dry_run: bool, force: bool, quiet: bool) -> int:
+def _run(
+    config: RunConfig,
+    console: Console,
+    part: tuple[int, int],
+    *,
+    dry_run: bool,
+    force: bool,
+    retry_failed: bool,
+    quiet: bool,
+) -> int:
     """Returns the exit code: 0, or 1 when a cell failed, or 130 after Ctrl-C."""
     quiet_libraries()
     from unlearnbench.estimate import Estimator
-    from unlearnbench.grid import build_grid
+    from unlearnbench.grid import build_grid, shard_of
     from unlearnbench.reporting import duration, make_reporter
     from unlearnbench.runner import Runner
     from unlearnbench.tracking import Store
@@ -94,18 +112,24 @@ def _run(config: RunConfig, console: Console, *, dry_run: bool, force: bool, qui
     print_problems(known)
     if not quiet:
         console.print(preset_statement(config.preset), markup=False, highlight=False)
-    cells = build_grid(config, known)
+    cells = shard_of(build_grid(config, known), *part)
     store = Store(config.results, config.tracking_uri)
     finished = set() if force else set(store.finished_cells())
+    keys = {cell.key for cell in cells}
+    failures = {} if force or retry_failed else store.failed_cells()
+    failed_before = {failure.name: failure.reason for key, failure in failures.items() if key in keys}
     estimator = Estimator(config)
-    todo = {cell.key: estimator.seconds(cell) for cell in cells if cell.key not in finished}
+    left_out = finished | set(failures)
+    todo = {cell.key: estimator.seconds(cell) for cell in cells if cell.key not in left_out}
     if not quiet:
         console.print(_plan(cells, todo, estimator))
+    note = f", {len(failed_before)} failed before (--retry-failed runs them again)" if failed_before else ""
     console.print(
-        f"{len(todo)} cells to run, {len(cells) - len(todo)} finished before; estimated time "
-        f"{duration(sum(todo.values()))}.",
+        f"{len(todo)} cells to run, {len(cells) - len(todo) - len(failed_before)} finished before{note}; "
+        f"estimated time {duration(sum(todo.values()))}.",
         markup=False,
         highlight=False,
+        soft_wrap=True,
     )
     if dry_run:
         return 0
@@ -116,10 +140,11 @@ def _run(config: RunConfig, console: Console, *, dry_run: bool, force: bool, qui
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where this run stopped.")
         return 130
-    _show_result(console, store, {cell.key for cell in cells})
-    for name, reason in outcome.failed.items():
+    _show_result(console, store, keys)
+    failed = failed_before | outcome.failed
+    for name, reason in failed.items():
         console.print(f"failed: {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
-    return 1 if outcome.failed else 0
+    return 1 if failed else 0
 
 
 def _plan(cells: list[Cell], todo: dict[str, float], estimator: Estimator) -> Table:
@@ -164,7 +189,7 @@ def _show_result(console: Console, store: Store, keys: set[str]) -> None:
     for block in build_blocks([entry for entry in entries if entry.key in keys]):
         console.print(to_terminal(block))
     if entries:
-        written = write_leaderboard(entries, store.results)
+        written = write_leaderboard(entries, store.results, failed=list(store.failed_cells().values()))
         names = ", ".join(path.name for path in written)
         console.print(f"leaderboard of {store.results}: {names}", markup=False, highlight=False, soft_wrap=True)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unlearnbench.engine.batching import shuffled_batches
+from unlearnbench.engine.checkpoint import Checkpoints
 
 OptimiserName = Literal["adamw", "adamw-8bit", "paged-adamw-8bit"]
 
@@ -66,24 +67,34 @@ def train(
     seed: int,
     on_step: Callable[[Progress], None],
     on_epoch: Callable[[int], None] = lambda epoch: None,
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingReport:
     """Minimises the loss that `step` differentiates over `items` training items.
 
     Args:
         on_epoch: called after each epoch but the last, with the number of epochs done; may raise to stop.
+        checkpoints: where snapshots are taken, and where a killed run's are found; it then goes on from the last
+            one to the result that it would have had.
 
     Raises:
         DivergedError: a loss or gradient was not finite.
     """
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    total = settings.epochs * math.ceil(items / settings.batch_size)
+    batches = math.ceil(items / settings.batch_size)
+    total = settings.epochs * batches
     optimiser = _make_optimiser(trained, settings)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warmup_then_cosine(settings.warmup_ratio, total))
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # dropout
-    losses: list[float] = []
+    losses = checkpoints.load(trained, optimiser) if checkpoints else []
+    done = len(losses)
+    for group in optimiser.param_groups:
+        group["initial_lr"] = settings.learning_rate
+    factor = _warmup_then_cosine(settings.warmup_ratio, total)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor, last_epoch=done - 1)
     for epoch in range(settings.epochs):
-        for batch in shuffled_batches(items, settings.batch_size, generator):
+        for number, batch in enumerate(shuffled_batches(items, settings.batch_size, generator)):
+            if epoch * batches + number < done:
+                continue
             optimiser.zero_grad(set_to_none=True)
             losses.append(step(batch))
             norm = torch.nn.utils.clip_grad_norm_(trained, settings.max_grad_norm)
@@ -92,6 +103,8 @@ def train(
             optimiser.step()
             schedule.step()
             on_step(Progress(len(losses), total, epoch, losses[-1]))
+            if checkpoints and checkpoints.due and len(losses) < total:
+                checkpoints.save(losses, trained, optimiser)
         if epoch + 1 < settings.epochs:
             on_epoch(epoch + 1)
     return TrainingReport(len(losses), losses[0], losses[-1])

@@ -11,6 +11,7 @@ from unlearnbench.leaderboard.blocks import Block
 from unlearnbench.leaderboard.columns import TIE, columns, is_best, percent
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.published import SOURCE, paper_lines
+from unlearnbench.tracking import Failure
 
 NOTE = (
     "Accuracy and weighted F1 in percent, full-vocabulary argmax. Bold: best of the methods. Trade-off: harmonic mean "
@@ -29,9 +30,13 @@ def heading(block: Block) -> str:
     return f"{block.task} / {block.model} ({sizes})"
 
 
-def to_markdown(blocks: Sequence[Block], with_paper: bool = False) -> str:
-    """All tables as Markdown."""
-    return "\n".join([f"{NOTE}\n", *(_markdown_block(block, with_paper) for block in blocks)])
+def to_markdown(blocks: Sequence[Block], with_paper: bool = False, failed: Sequence[Failure] = ()) -> str:
+    """All tables as Markdown, then the cells that have no result."""
+    parts = [f"{NOTE}\n", *(_markdown_block(block, with_paper) for block in blocks)]
+    if failed:
+        reasons = [f"- {escape(failure.name)}: {escape(failure.reason)}" for failure in failed]
+        parts.append("\n".join(["## Failed\n", *reasons, ""]))
+    return "\n".join(parts)
 
 
 def _markdown_block(block: Block, with_paper: bool) -> str:

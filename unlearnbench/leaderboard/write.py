@@ -12,6 +12,7 @@ from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.files import to_frame, to_json
 from unlearnbench.leaderboard.render import to_markdown
 from unlearnbench.leaderboard.shown import Examples
+from unlearnbench.tracking import Failure
 
 DEFAULT_SORT = "trade_off"
 
@@ -23,8 +24,12 @@ def write_leaderboard(
     with_paper: bool = False,
     sort: str = DEFAULT_SORT,
     page: Examples | None = None,
+    failed: Sequence[Failure] = (),
 ) -> list[Path]:
     """Writes leaderboard.md, .csv and .json, and .html where `page` brings its examples; returns their paths.
+
+    Args:
+        failed: cells without a result, which the tables' readers should know of.
 
     Raises:
         UserError: there is nothing to write, `sort` is no column, or the folder can't be written.
@@ -34,11 +39,11 @@ def write_leaderboard(
     blocks = build_blocks(entries)
     if sort != DEFAULT_SORT:
         blocks = build_blocks(entries, find_column(sort, blocks).metric)
-    texts = {"leaderboard.md": to_markdown(blocks, with_paper), "leaderboard.json": to_json(entries)}
+    texts = {"leaderboard.md": to_markdown(blocks, with_paper, failed), "leaderboard.json": to_json(entries)}
     if page is not None:
         from unlearnbench.leaderboard.page.page import to_html
 
-        texts["leaderboard.html"] = to_html(blocks, page, with_paper)
+        texts["leaderboard.html"] = to_html(blocks, page, with_paper, failed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():

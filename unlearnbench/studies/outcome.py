@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from unlearnbench.leaderboard.entry import SPLITS, VANILLA, Entry
+from unlearnbench.leaderboard.entry import BASE, SPLITS, VANILLA, Entry
 from unlearnbench.leaderboard.published import ROWS, paper_table
 from unlearnbench.studies.points import Point, Study
 
@@ -23,7 +23,7 @@ class Found:
     """Means over the seeds of one point.
 
     Attributes:
-        values: the point's.
+        values: the point's; empty for the base model, which does not depend on them.
         paper: whether these are published numbers.
         mean, spread: by metric; the sample standard deviation is missing for one seed.
     """
@@ -43,11 +43,14 @@ def collect(points: Sequence[tuple[Point, set[str]]], entries: Sequence[Entry]) 
     """The entries of each point (given with the keys of its cells) over seeds."""
     by_key = {entry.key: entry for entry in entries}
     found = []
+    known: set[str] = set()
     for point, keys in points:
         groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
         for entry in (by_key[key] for key in sorted(keys) if key in by_key):
-            if entry.row != VANILLA:
+            # A base model that several points share is shown once.
+            if entry.row != VANILLA and entry.key not in known:
                 groups[entry.task, entry.model, entry.row].append(entry)
+                known |= {entry.key} if entry.row == BASE else set()
         found += [_found(point, group) for _, group in sorted(groups.items())]
     return found
 
@@ -56,7 +59,7 @@ def _found(point: Point, entries: Sequence[Entry]) -> Found:
     first = entries[0]
     values = {metric: [entry.metrics[metric] for entry in entries] for metric in METRICS}
     return Found(
-        point.values,
+        point.values if first.row != BASE else {},
         first.task,
         first.model,
         first.row,
@@ -100,7 +103,7 @@ def to_frame(study: Study, found: Sequence[Found]) -> pd.DataFrame:
             "task": line.task,
             "model": line.model,
             "row": line.row,
-            **{name: line.values[name] for name in study.columns},
+            **{name: line.values.get(name) for name in study.columns if name != "model"},
             "source": "paper" if line.paper else "this run",
             "seeds": line.seeds,
             **line.mean,
@@ -135,7 +138,7 @@ def to_markdown(study: Study, found: Sequence[Found]) -> str:
             for metric in METRICS
         ]
         title = f"*{line.title} (paper)*" if line.paper else line.title
-        facts = [line.task, line.model, title, *(f"{line.values[name]}" for name in columns)]
+        facts = [line.task, line.model, title, *(f"{line.values.get(name, '')}" for name in columns)]
         lines.append(f"| {' | '.join([*map(escape, facts), *numbers])} |")
     seeds = max(line.seeds for line in found)
     lines += ["", "One seed." if seeds == 1 else f"Mean ± standard deviation over {seeds} seeds."]

@@ -39,15 +39,13 @@ def _heat_map(found: Sequence[Found], x: str, y: str, metric: str, title: str) -
     values: list[dict[str, Any]] = [
         {**line.values, "value": 100 * line.mean[metric], "panel": _panel(line)} for line in found
     ]
-    low, high = min(v["value"] for v in values), max(v["value"] for v in values)
     data = alt.Chart().encode(x=alt.X(f"{x}:O", axis=alt.Axis(labelAngle=0)), y=alt.Y(f"{y}:O", sort="descending"))
     squares = data.mark_rect().encode(
-        color=alt.Color("value:Q", title="%", scale=alt.Scale(scheme="viridis", domain=[low, high]))
+        color=alt.Color("value:Q", title="%", scale=alt.Scale(scheme="viridis", domain=[0, 100]))
     )
-    middle = (low + high) / 2
     numbers = data.mark_text().encode(
         text=alt.Text("value:Q", format=".1f"),
-        color=alt.condition(alt.datum.value < middle, alt.value("white"), alt.value("black")),
+        color=alt.condition(alt.datum.value < 50, alt.value("white"), alt.value("black")),
     )
     layered = alt.layer(squares, numbers, data=alt.Data(values=values)).properties(width=220, height=160)
     return layered.facet(row=alt.Row("panel:N", title=None)).properties(title=title)
@@ -73,7 +71,7 @@ def _curves(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:
         color=alt.Color("split:N", title=None, scale=alt.Scale(range=list(PALETTE))),
     )
     y = alt.Y("value:Q", title="accuracy, %", scale=alt.Scale(domain=[0, 100]))
-    shape = alt.Shape("split:N", title=None, scale=alt.Scale(range=list(SHAPES)))
+    shape = alt.Shape("split:N", legend=None, scale=alt.Scale(range=list(SHAPES)))
     layered = alt.layer(
         data.mark_line().encode(y=y),
         data.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),

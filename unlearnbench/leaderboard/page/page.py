@@ -15,6 +15,7 @@ from unlearnbench.leaderboard.page.view import chart_specs, view
 from unlearnbench.leaderboard.published import SOURCE
 from unlearnbench.leaderboard.render import NOTE
 from unlearnbench.leaderboard.shown import Examples
+from unlearnbench.tracking import Failure
 
 CAPTIONS = {
     "trade-off": "Forgetting against keeping. Bars: 95 % intervals; dashed: the methods that no other beats in both.",
@@ -26,12 +27,15 @@ CAPTIONS = {
 }
 
 
-def to_html(blocks: Sequence[Block], examples: Examples, with_paper: bool = False) -> str:
+def to_html(
+    blocks: Sequence[Block], examples: Examples, with_paper: bool = False, failed: Sequence[Failure] = ()
+) -> str:
     """The page. Names and texts of plugins, data and runs are escaped."""
     views = [view(block, number, examples, with_paper) for number, block in enumerate(blocks)]
     return render(
         "page.html.j2",
         blocks=views,
+        failed=failed,
         charts=chart_specs(views),
         captions=CAPTIONS,
         note=NOTE.split("\n\n"),

@@ -1,0 +1,67 @@
+"""Claims between real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from unlearnbench import lease
+from unlearnbench.lease import Claim, claimed
+
+
+def holder(file: Path) -> int:
+    """A process that holds the claim until it is killed."""
+    pid = os.fork()
+    if pid == 0:
+        if Claim(file).acquire():
+            file.with_suffix(".held").touch()
+        time.sleep(60)
+        os._exit(0)
+    while not file.with_suffix(".held").exists():
+        time.sleep(0.01)
+    return pid
+
+
+def test_claim_is_exclusive_and_free_again_when_its_holder_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "folder" / "cell.lease"
+    file.parent.mkdir()
+    pid = holder(file)
+    claim = Claim(file)
+    assert not claim.acquire()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    deadline = time.monotonic() + 10
+    while not claim.acquire():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not claim.lost
+    claim.release()
+    assert Claim(file).acquire()
+
+
+def test_holder_that_stands_still_loses_its_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.6)
+    file = tmp_path / "cell.lease"
+    pid = holder(file)
+    os.kill(pid, signal.SIGSTOP)
+    claim = Claim(file)
+    deadline = time.monotonic() + 20
+    while not claim.acquire():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def test_waiting_for_a_claim_ends_when_it_is_released(tmp_path: Path) -> None:
+    file = tmp_path / "base.lease"
+    pid = holder(file)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    with claimed(file):
+        assert not Claim(file).acquire()
+    assert Claim(file).acquire()

@@ -1,0 +1,247 @@
+"""Runs that are killed, collide, run out of room or meet broken files: nothing finished is lost, and they go on."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import sys
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from unlearnbench.cache import cache_root
+from unlearnbench.cli import app
+from unlearnbench.errors import UserError
+from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.files import open_entries
+from unlearnbench.tracking import KEY, KIND, Store
+
+KILLS = 20
+COSTS = ("_seconds", "_bytes")
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def common(model_folder: Path, data_folder: Path) -> list[object]:
+    return [
+        "run", "--tasks", f"path:{data_folder}", "--models", model_folder, "--methods", "ga,npo-rt,spul", "--trials", 3,
+        "--set", "base.kind=lora", "--set", "base.epochs=4", "--set", "spul.epochs=4", "--set", "npo-rt.epochs=4",
+        "--quiet",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def every_step(tmp_path: Path) -> list[object]:
+    """Snapshots after every step."""
+    file = tmp_path / "often.yaml"
+    file.write_text("checkpoint_seconds: 0\n", encoding="utf-8")
+    return ["--config", file]
+
+
+def start(arguments: list[object], cache: Path) -> int:
+    """The command in a process of its own, with everything imported already."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        os.environ["UNLEARNBENCH_CACHE"] = str(cache)
+        sys.stdout = sys.stderr = cache.with_suffix(".log").open("a", encoding="utf-8", buffering=1)
+        code = 1
+        try:
+            app([str(argument) for argument in arguments], standalone_mode=False)
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    return pid
+
+
+def results_of(entries: list[Entry]) -> dict[str, object]:
+    """What must be equal, by cell: every metric that is no cost, hyper-parameters and single predictions."""
+    return {
+        entry.key: (
+            {name: value for name, value in entry.metrics.items() if not name.endswith(COSTS)},
+            entry.hyperparameters,
+            entry.right,
+        )
+        for entry in entries
+    }
+
+
+def test_killed_runs_end_with_the_results_of_an_unbroken_one(
+    common: list[object], every_step: list[object], tmp_path: Path
+) -> None:
+    arguments = [*common, *every_step, "--methods", "npo-rt,spul", "--trials", 2]
+    began = time.monotonic()
+    pid = start([*arguments, "--results", tmp_path / "whole"], tmp_path / "whole-cache")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    whole_seconds = time.monotonic() - began
+
+    generator = random.Random(0)
+    kills, rounds = 0, 0
+    stages: Counter[str] = Counter()
+    while kills < KILLS:
+        results, cache = tmp_path / f"killed-{rounds}", tmp_path / f"cache-{rounds}"
+        pid = start([*arguments, "--results", results], cache)
+        time.sleep(generator.uniform(0.3, 0.9 * whole_seconds))
+        stages[stage(results, cache)] += 1
+        os.kill(pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        kills += code == -signal.SIGKILL
+        if code != -signal.SIGKILL or kills == KILLS:
+            # It had finished before, or is to finish now; then another one begins.
+            pid = start([*arguments, "--results", results], cache)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            assert code == 0, cache.with_suffix(".log").read_text(encoding="utf-8")
+            rounds += 1
+    assert len(stages) > 2, stages
+    whole = open_entries(str(tmp_path / "whole"))
+    assert len(whole) == 4
+    for number in range(rounds):
+        results = tmp_path / f"killed-{number}"
+        assert results_of(open_entries(str(results))) == results_of(whole)
+        assert finished_runs(results) == dict.fromkeys([entry.key for entry in whole], 1)
+        assert not list((results / "work").glob("*/*"))
+        query = f"tags.`{KIND}` != 'invocation' and attributes.status = 'RUNNING'"
+        assert not Store(results)._search(query)
+
+
+def stage(results: Path, cache: Path) -> str:
+    """Roughly where a run is, from what it has left so far; read without MLflow, whose engines a fork would share."""
+    if not list((cache / "base").glob("[!.]*/base.json")):
+        return "base"
+    with sqlite3.connect(results / "mlflow.db") as connection:
+        query = (
+            "select count(*) from runs join tags on tags.run_uuid = runs.run_uuid "
+            f"where tags.key = '{KIND}' and tags.value = 'cell' and status = 'FINISHED'"
+        )
+        return f"{connection.execute(query).fetchone()[0]} cells finished"
+
+
+def finished_runs(results: Path) -> dict[str, int]:
+    runs = Store(results)._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")
+    return dict(Counter(run.data.tags[KEY] for run in runs))
+
+
+def test_two_processes_share_the_cells_and_none_runs_twice(common: list[object], tmp_path: Path) -> None:
+    arguments = [*common, "--seeds", "0,1", "--results", tmp_path / "shared"]
+    pids = [start(arguments, tmp_path / "cache") for _ in range(2)]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    assert codes == [0, 0]
+    counts = finished_runs(tmp_path / "shared")
+    assert len(counts) == 9
+    assert set(counts.values()) == {1}
+    store = Store(tmp_path / "shared")
+    invocations = {
+        run.data.tags["unlearnbench.invocation"]
+        for run in store._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")
+    }
+    assert len(invocations) == 2, "one process did everything, so this test showed nothing"
+    for name in ("mlflow.db", "optuna.db"):
+        with sqlite3.connect(tmp_path / "shared" / name) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_shards_make_up_the_grid(common: list[object], tmp_path: Path) -> None:
+    results = ["--results", tmp_path / "results", "--seeds", "0,1,2"]
+    planned = [invoke(*common, *results, "--dry-run", "--shard", f"{part}/2").output for part in (1, 2)]
+    assert "9 cells to run" in planned[0]
+    assert "4 cells to run" in planned[1]
+    wrong = invoke(*common, "--shard", "3/2").exception
+    assert isinstance(wrong, UserError)
+    assert "--shard is '3/2'" in str(wrong)
+
+
+def test_failed_cells_wait_for_retry_failed(
+    common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unlearnbench_methods.ga import GradientAscent
+
+    arguments = [*common, "--results", tmp_path / "results", "--methods", "ga"]
+    good = GradientAscent.loss
+    monkeypatch.setattr(GradientAscent, "loss", lambda self, batch: 1 / 0)
+    assert invoke(*arguments).exit_code == 1
+    monkeypatch.setattr(GradientAscent, "loss", good)
+    again = invoke(*arguments)
+    assert again.exit_code == 1
+    assert "0 cells to run, 2 finished before, 1 failed before (--retry-failed runs them again)" in again.output
+    assert "ZeroDivisionError" in again.output
+    assert "ZeroDivisionError" in (tmp_path / "results" / "leaderboard.md").read_text(encoding="utf-8")
+    retried = invoke(*arguments, "--retry-failed")
+    assert retried.exit_code == 0, retried.output
+    assert "failed" not in (tmp_path / "results" / "leaderboard.md").read_text(encoding="utf-8").lower()
+
+
+def test_cell_that_takes_too_long_is_given_up(common: list[object], tmp_path: Path) -> None:
+    outcome = invoke(*common, "--results", tmp_path / "results", "--methods", "ga", "--cell-timeout", 0.001)
+    assert outcome.exit_code == 1
+    assert "it took longer than cell_timeout, 0.001 seconds" in outcome.output
+
+
+def test_memory_that_never_suffices_fails_the_cell_alone(
+    common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from unlearnbench_methods.ga import GradientAscent
+
+    def short(self: object, batch: object) -> None:
+        raise torch.OutOfMemoryError("made up")
+
+    monkeypatch.setattr(GradientAscent, "loss", short)
+    outcome = invoke(*common, "--results", tmp_path / "results", "--methods", "ga,spul")
+    assert outcome.exit_code == 1
+    assert "OutOfMemoryError: made up" in outcome.output
+    assert {entry.row for entry in open_entries(str(tmp_path / "results"))} == {"vanilla", "base", "spul"}
+
+
+@pytest.mark.parametrize("harm", ["truncated", "deleted"])
+def test_broken_base_model_is_made_again(common: list[object], tmp_path: Path, harm: str) -> None:
+    first = [*common, "--results", tmp_path / "results"]
+    assert invoke(*first, "--methods", "ga").exit_code == 0
+    (weights,) = cache_root().glob("base/*/model.safetensors")
+    whole = weights.stat().st_size
+    if harm == "truncated":
+        os.truncate(weights, whole // 2)
+    else:
+        weights.unlink()
+    outcome = invoke(*first, "--methods", "spul")
+    assert outcome.exit_code == 0, outcome.output
+    assert weights.stat().st_size == whole
+
+
+def test_full_disk_stops_with_one_sentence_and_goes_on_later(
+    common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    from unlearnbench.tracking import Record
+
+    arguments = [*common, "--results", tmp_path / "results", "--methods", "ga"]
+    original = Record.artifacts
+
+    def full(self: Record, folder: Path) -> None:
+        if (folder / "predictions").is_dir() and not (tmp_path / "room").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(self, folder)
+
+    monkeypatch.setattr(Record, "artifacts", full)
+    stopped = invoke(*arguments).exception
+    assert isinstance(stopped, UserError)
+    assert "the disk is full: make room" in str(stopped)
+    (tmp_path / "room").touch()
+    outcome = invoke(*arguments)
+    assert outcome.exit_code == 0, outcome.output
+    assert "3 cells to run" in outcome.output

@@ -1,0 +1,61 @@
+"""The SQLite databases of a results folder: made whole or not at all, and shared by several processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from unlearnbench.errors import UserError
+
+# How long a process waits for another one's write.
+BUSY_SECONDS = 60
+
+
+def make_database(database: Path, tables: Callable[[str], None]) -> None:
+    """Makes the database where there is none, and lets readers in while another process writes.
+
+    Args:
+        tables: makes the tables of the database at an SQLAlchemy URL; one that is killed meanwhile leaves no database.
+
+    Raises:
+        UserError: there is a file of that name which is something else.
+    """
+    if not database.exists():
+        with tempfile.TemporaryDirectory(prefix=f".{database.name}-", dir=database.parent) as scratch:
+            made = Path(scratch) / database.name
+            tables(f"sqlite:///{made}")
+            # A link, unlike a move, never replaces what another process has put there meanwhile.
+            with suppress(FileExistsError):
+                os.link(made, database)
+    try:
+        with closing(sqlite3.connect(database, timeout=BUSY_SECONDS)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{database} is no SQLite database ({error}): move it away, or name another folder.") from None
+
+
+def mlflow_tables(url: str) -> None:
+    """MLflow's tables."""
+    from mlflow import MlflowClient
+
+    quiet_mlflow()
+    MlflowClient(url)
+
+
+def optuna_tables(url: str) -> None:
+    """Optuna's tables."""
+    import optuna
+
+    optuna.storages.RDBStorage(url)
+
+
+def quiet_mlflow() -> None:
+    """Leaves out what MLflow tells about its own work; to be called after its import, which sets levels of its own."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,100 @@
+"""Snapshots of a training run, from which a killed process's successor goes on to the same result."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from unlearnbench.cache import filling
+
+
+@dataclass
+class Checkpoints:
+    """Where a run's snapshots go, and how often they are taken.
+
+    Attributes:
+        folder: holds at most one whole snapshot; gone once the run is over.
+        seconds: between two snapshots.
+        earlier_seconds: spent by killed processes on what `load` has put in place.
+    """
+
+    folder: Path
+    seconds: float
+
+    def __post_init__(self) -> None:
+        self._began = self._last = time.monotonic()
+        self.earlier_seconds = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for the next one."""
+        return time.monotonic() - self._last >= self.seconds
+
+    def save(self, losses: Sequence[float], parameters: Sequence[Tensor], optimiser: torch.optim.Optimizer) -> None:
+        """Writes a snapshot after ``len(losses)`` steps; the former one vanishes when this one is whole."""
+        tensors = {f"parameter/{index}": parameter.detach() for index, parameter in enumerate(parameters)}
+        plain: dict[str, Any] = {}
+        for path, value in _leaves("state", optimiser.state_dict()["state"]):
+            (tensors if isinstance(value, Tensor) else plain)[path] = value
+        tensors["random.cpu"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        spent = self.earlier_seconds + time.monotonic() - self._began
+        facts = {"losses": list(losses), "plain": plain, "seconds": spent}
+        with filling(self.folder / f"step-{len(losses)}") as scratch:
+            save_file(
+                {name: tensor.contiguous().clone() for name, tensor in tensors.items()}, scratch / "state.safetensors"
+            )
+            (scratch / "state.json").write_text(json.dumps(facts), encoding="utf-8")
+        for other in self.folder.glob("step-*"):
+            if other.name != f"step-{len(losses)}":
+                shutil.rmtree(other, ignore_errors=True)
+        self._last = time.monotonic()
+
+    def load(self, parameters: Sequence[Tensor], optimiser: torch.optim.Optimizer) -> list[float]:
+        """Puts the newest snapshot in place; returns the losses up to it, none where there is no snapshot."""
+        found = sorted(self.folder.glob("step-*"), key=lambda entry: int(entry.name.removeprefix("step-")))
+        if not found:
+            return []
+        tensors = load_file(found[-1] / "state.safetensors")
+        facts = json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
+        state: dict[int | str, Any] = {}
+        for path, value in [*tensors.items(), *facts["plain"].items()]:
+            kind, *names = path.split("/")
+            if kind == "state":
+                index, *inner, last = names
+                here = state.setdefault(int(index), {})
+                for name in inner:
+                    here = here.setdefault(name, {})
+                here[last] = value
+        with torch.no_grad():
+            for index, parameter in enumerate(parameters):
+                parameter.copy_(tensors[f"parameter/{index}"])
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+        torch.set_rng_state(tensors["random.cpu"])
+        if "random.cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["random.cuda"])
+        self.earlier_seconds = facts["seconds"]
+        return list(facts["losses"])
+
+    def clear(self) -> None:
+        """Deletes all snapshots."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Everything in nested dicts, with its path; optimisers nest their state differently."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(f"{path}/{name}", inner)
+    else:
+        yield path, value

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from unlearnbench.cli import compare, data, doctor, leaderboard, listing, run, study, ui
+from unlearnbench.cli import check, compare, data, doctor, leaderboard, listing, new, run, study, ui
 from unlearnbench.errors import UserError
 
 app = typer.Typer(
@@ -20,11 +20,13 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("list")(listing.show_list)
 app.command("doctor")(doctor.doctor)
+app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("study")(study.study)
 app.command("ui")(ui.ui)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(data.app, name="data")
+app.add_typer(new.app, name="new")
 
 
 def main() -> None:

@@ -1,0 +1,37 @@
+"""A check, and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+class CheckFailedError(AssertionError):
+    """What is wrong, and where."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property of one method or task; call it to check it.
+
+    Attributes:
+        subject: name of the method or task.
+        name: the property.
+        run: raises CheckFailedError, or whatever the plugin itself raises.
+    """
+
+    subject: str
+    name: str
+    run: Callable[[], None]
+
+    def __call__(self) -> None:
+        self.run()
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.name}"
+
+
+def require(condition: object, message: str) -> None:
+    """Fails the check with the message unless the condition holds."""
+    if not condition:
+        raise CheckFailedError(message)

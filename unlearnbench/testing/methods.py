@@ -1,0 +1,275 @@
+"""What every method must do, shown on a tiny random model."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, get_args
+
+from unlearnbench.batch import Part, PartName, ReferenceKind
+from unlearnbench.hyperparameters import Choice, LogUniform, declared
+from unlearnbench.method import Method
+from unlearnbench.testing.check import Check, require
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import LlamaForCausalLM
+
+    from unlearnbench.batch import Batch
+    from unlearnbench.engine.encoding import Encoded
+    from unlearnbench.engine.reference import Reference
+    from unlearnbench.engine.soft_prompt import TrainablePrompt
+    from unlearnbench.engine.unlearning import UnlearningStep
+
+VOCABULARY = 61
+ROWS = 6
+# Rates at which the tiny model learns; a method's own suit real models.
+WEIGHTS_RATE, PROMPT_RATE = 5e-3, 5e-2
+STEPS = 25
+
+
+def method_checks(method: type[Method]) -> list[Check]:
+    """All checks of a method class."""
+    checks: dict[str, Callable[[type[Method]], None]] = {
+        "declares what it is": _declares,
+        "hyper-parameters can be sampled": _samples,
+        "loss is finite and differentiable": _finite,
+        "reads the parts it declares": _reads_declared_parts,
+        "lowers its own objective": _lowers,
+        "trains only what it declares": _trains_declared,
+        "is deterministic under a seed": _deterministic,
+        "survives a batch without forget or without retain examples": _survives_empty,
+        "passes add up to the step": _adds_up,
+    }
+    name = getattr(method, "name", method.__name__)
+    return [Check(str(name), title, partial(check, method)) for title, check in checks.items()]
+
+
+def _declares(method: type[Method]) -> None:
+    for attribute in ("name", "title", "description"):
+        value = getattr(method, attribute, None)
+        require(isinstance(value, str) and value, f"{method.__name__}.{attribute} is {value!r}, but must be a text")
+    name = method.name
+    require(name == name.strip().lower() and " " not in name and "/" not in name, f"name {name!r} must be lower case")
+    uses = getattr(method, "uses", ())
+    known = get_args(PartName)
+    require(uses and set(uses) <= set(known), f"{name}.uses is {uses!r}, but must name some of {', '.join(known)}")
+    for part, kind in method.references.items():
+        require(part in uses, f"{name}.references names {part!r}, which is not in uses {uses!r}")
+        kinds = get_args(ReferenceKind)
+        require(kind in kinds, f"{name}.references[{part!r}] is {kind!r}, but must be one of {', '.join(kinds)}")
+
+
+def _samples(method: type[Method]) -> None:
+    generator = random.Random(0)
+    for _ in range(10):
+        values = {}
+        for name, parameter in declared(method).items():
+            if isinstance(parameter, Choice):
+                values[name] = generator.choice(parameter.choices)
+            elif isinstance(parameter, LogUniform):
+                low, high = math.log(parameter.low), math.log(parameter.high)
+                values[name] = min(parameter.high, max(parameter.low, math.exp(generator.uniform(low, high))))
+        made = method(**values)
+        for name, value in values.items():
+            found = getattr(made, name)
+            require(found == value, f"{method.name}.{name} was set to {value!r} and is {found!r}")
+
+
+class Rig:
+    """A tiny random model, made-up rows, and a method's step on them.
+
+    Attributes:
+        seen: parts of the last batch that the method was given.
+    """
+
+    def __init__(self, method: Method, budget: int = 10_000) -> None:
+        import torch
+
+        from unlearnbench.engine.model import LanguageModel
+        from unlearnbench.engine.soft_prompt import TrainablePrompt
+        from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
+
+        self.method = method
+        self.network = _network()
+        rows: dict[PartName, list[Encoded]] = {"forget": _rows(1), "generic": _rows(1, answers=2), "retain": _rows(3)}
+        self.data = TrainingSet(
+            {name: rows[name] for name in method.uses},
+            {name: _reference(self.network, rows[name], kind) for name, kind in method.references.items()},
+        )
+        wanted = method.soft_prompt()
+        self.prompt: TrainablePrompt | None = None
+        if wanted is not None:
+            self.network.requires_grad_(False)
+            self.prompt = TrainablePrompt(self.network, wanted, torch.Generator().manual_seed(0))
+        model = LanguageModel(self.network, pad=0, tokens_per_pass=budget)
+        self.step: UnlearningStep = UnlearningStep(model, method, self.data, self.prompt, wanted is not None, budget)
+
+    @property
+    def trained(self) -> list[Tensor]:
+        """What the method trains."""
+        return list((self.prompt or self.network).parameters())
+
+    @property
+    def everything(self) -> list[int]:
+        """All items of the training set."""
+        return list(range(self.data.size))
+
+    def gradients(self, items: list[int]) -> tuple[float, Tensor]:
+        """The loss of a step and its gradients, flat."""
+        import torch
+
+        for parameter in self.trained:
+            parameter.grad = None
+        loss = self.step(items)
+        flat = [(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in self.trained]
+        return loss, torch.cat(flat)
+
+    def train(self) -> list[float]:
+        """Losses of some steps over all items."""
+        from unlearnbench.engine.training import Optimisation, Progress, train
+
+        losses: list[float] = []
+
+        def on_step(progress: Progress) -> None:
+            losses.append(progress.loss)
+
+        rate = WEIGHTS_RATE if self.prompt is None else PROMPT_RATE
+        settings = Optimisation(rate, STEPS, self.data.size, 0.0, 0.0, 1.0)
+        train(self.trained, self.data.size, self.step, settings, 0, on_step)
+        return losses
+
+
+def _finite(method: type[Method]) -> None:
+    rig = Rig(method())
+    loss, gradients = rig.gradients(rig.everything)
+    require(math.isfinite(loss), f"{method.name}.loss is {loss}")
+    require(bool(gradients.isfinite().all()), f"{method.name}.loss has gradients that are not finite")
+    require(float(gradients.norm()) > 0, f"{method.name}.loss has no gradient on what the method trains")
+
+
+def _reads_declared_parts(method: type[Method]) -> None:
+    read: set[str] = set()
+
+    class Watched(dict[PartName, Part]):
+        def __getitem__(self, name: PartName) -> Part:
+            require(name in self, f"{method.name}.loss reads batch.{name}, but uses is {method.uses!r}")
+            read.add(name)
+            return super().__getitem__(name)
+
+    made = method()
+    original = made.loss
+
+    def loss(batch: Batch) -> Tensor:
+        batch.parts = Watched(batch.parts)
+        return original(batch)
+
+    made.loss = loss  # type: ignore[method-assign]
+    rig = Rig(made)
+    rig.step(rig.everything)
+    unused = set(method.uses) - read
+    require(not unused, f"{method.name}.uses names {', '.join(sorted(unused))}, but loss never reads it")
+
+
+def _lowers(method: type[Method]) -> None:
+    losses = Rig(method()).train()
+    require(
+        losses[-1] < losses[0], f"{method.name}.loss went from {losses[0]:.4f} to {losses[-1]:.4f} in {STEPS} steps"
+    )
+
+
+def _trains_declared(method: type[Method]) -> None:
+    rig = Rig(method())
+    before = [parameter.detach().clone() for parameter in rig.network.parameters()]
+    rig.train()
+    moved = any(not parameter.equal(old) for parameter, old in zip(rig.network.parameters(), before, strict=True))
+    if rig.prompt is not None:
+        require(not moved, f"{method.name} trains a soft prompt, but the model's weights changed")
+    else:
+        require(moved, f"{method.name} trains the weights, but none of them changed")
+
+
+def _deterministic(method: type[Method]) -> None:
+    first, second = Rig(method()), Rig(method())
+    require(first.train() == second.train(), f"{method.name} has other losses when it is trained a second time")
+    same = all(a.equal(b) for a, b in zip(first.trained, second.trained, strict=True))
+    require(same, f"{method.name} ends with other weights when it is trained a second time")
+
+
+def _survives_empty(method: type[Method]) -> None:
+    rig = Rig(method())
+    sides = {"forget": rig.everything[: rig.data.forget_size], "retain": rig.everything[rig.data.forget_size :]}
+    for side, items in sides.items():
+        if items and len(items) < rig.data.size:
+            loss, gradients = rig.gradients(items)
+            require(
+                math.isfinite(loss) and bool(gradients.isfinite().all()),
+                f"{method.name}.loss is {loss} in a batch of {side} examples alone; use the part's own means",
+            )
+
+
+def _adds_up(method: type[Method]) -> None:
+    whole, cut = Rig(method()), Rig(method(), budget=12)
+    (loss, gradients), (loss_cut, gradients_cut) = (rig.gradients(rig.everything) for rig in (whole, cut))
+    error = float((gradients - gradients_cut).norm() / gradients.norm())
+    require(
+        math.isclose(loss, loss_cut, rel_tol=1e-3, abs_tol=1e-5) and error < 1e-3,
+        f"{method.name}.loss is {loss:.5f} in one pass and {loss_cut:.5f} in several, gradients differ by {error:.1%}: "
+        "take means with mean_over_tokens or mean_over_examples",
+    )
+
+
+def _network() -> LlamaForCausalLM:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        initializer_range=0.2,
+        tie_word_embeddings=False,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def _rows(seed: int, answers: int = 1) -> list[Encoded]:
+    """Rows of different lengths with answers of one or two tokens; equal seeds have equal inputs."""
+    from unlearnbench.engine.encoding import Encoded
+
+    generator = random.Random(seed)
+    prompts = [tuple(generator.randrange(5, VOCABULARY) for _ in range(4 + i)) for i in range(ROWS)]
+    generator = random.Random(seed + answers)
+    ends = [tuple(generator.randrange(5, VOCABULARY) for _ in range(1 + i % 2)) for i in range(ROWS)]
+    return [Encoded((*prompt, *end), len(prompt)) for prompt, end in zip(prompts, ends, strict=True)]
+
+
+def _reference(network: LlamaForCausalLM, rows: Sequence[Encoded], kind: ReferenceKind) -> Reference:
+    """The network's own predictions with a little noise, as those of a base model that has been left behind."""
+    import numpy as np
+    import torch
+
+    from unlearnbench.engine.model import LanguageModel
+    from unlearnbench.engine.reference import Reference
+
+    starts = np.cumsum([0, *(len(row.answer) for row in rows)])
+    generator = torch.Generator().manual_seed(0)
+    values = torch.zeros(int(starts[-1]), VOCABULARY)
+    for indices, inputs, logits in LanguageModel(network, pad=0).predict(rows):
+        noisy = (logits + 0.3 * torch.randn(logits.shape, generator=generator)).log_softmax(-1)
+        places = [place for index in indices for place in range(starts[index], starts[index + 1])]
+        values[places] = noisy
+        del inputs
+    if kind == "distribution":
+        return Reference(kind, values.numpy(), starts)
+    tokens = torch.tensor([token for row in rows for token in row.answer])
+    chosen = values.gather(-1, tokens[:, None])[:, 0]
+    owners = torch.tensor([index for index, row in enumerate(rows) for _ in row.answer])
+    return Reference(kind, torch.zeros(len(rows)).index_add(0, owners, chosen).numpy(), starts)

@@ -1,0 +1,105 @@
+"""What every task must fulfil."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+
+from unlearnbench.data.checks import check_splits
+from unlearnbench.data.source import DataRoot, DataSource
+from unlearnbench.data.store import TaskData
+from unlearnbench.errors import UserError
+from unlearnbench.models.builtin import register_models
+from unlearnbench.task import GENERIC_LABELS, Example, Splits, Task, TaskOptions, TransferTask
+from unlearnbench.testing.check import Check, require
+
+CONTEXT = 1024
+
+
+def task_checks(
+    task: type[Task] | type[TransferTask], data_root: DataRoot = "bundled", options: TaskOptions | None = None
+) -> list[Check]:
+    """All checks of a task class.
+
+    Args:
+        data_root: where its rows come from: bundled, hub, or a folder in hub layout.
+        options: for rows that need other ones than the defaults.
+    """
+    made = task(options)
+    name = str(getattr(task, "name", task.__name__))
+    source = DataSource(data_root)
+    checks: dict[str, Callable[[], None]] = {"declares what it is": partial(_declares, made)}
+    if isinstance(made, Task):
+        rows = cache(partial(made.splits, source, 0))
+        checks |= {
+            "has four splits that share no text": lambda: _splits(made, rows()),
+            "answers are labels and can be tokenised": lambda: _task_answers(made, rows()),
+            "is deterministic": lambda: _deterministic(made, rows(), made.splits(source, 0)),
+        }
+    else:
+        checks |= {
+            "has a test set": partial(_test_set, made, source),
+            "answers are labels and can be tokenised": partial(_transfer_answers, made, source),
+        }
+    return [Check(name, title, check) for title, check in checks.items()]
+
+
+def _declares(task: Task | TransferTask) -> None:
+    for attribute in ("name", "title", "description"):
+        value = getattr(task, attribute, None)
+        require(isinstance(value, str) and value, f"{type(task).__name__}.{attribute} is {value!r}, but must be a text")
+    name = task.name
+    require(name == name.strip().lower() and " " not in name and "/" not in name, f"name {name!r} must be lower case")
+    generic = set(GENERIC_LABELS) & set(task.labels)
+    require(not generic, f"{name}.labels holds {', '.join(sorted(generic))}, which stands for 'I do not know'")
+
+
+def _splits(task: Task, splits: Splits) -> None:
+    for name, examples in splits.items():
+        require(examples, f"{task.name}: split {name} is empty")
+    try:
+        check_splits(task.name, splits, "error")
+    except UserError as error:
+        require(False, str(error))
+    for forget, retain in ((splits.train_forget, splits.train_retain), (splits.test_forget, splits.test_retain)):
+        both = {example.text for example in forget} & {example.text for example in retain}
+        require(
+            not both, f"{task.name}: {len(both)} texts are to be forgotten and kept, as {next(iter(both), '')!r:.80}"
+        )
+
+
+def _task_answers(task: Task, splits: Splits) -> None:
+    for name, examples in splits.items():
+        _answers(f"{task.name}, {name}", examples, task.labels)
+
+
+def _transfer_answers(task: TransferTask, source: DataSource) -> None:
+    _answers(task.name, task.test(source, 0), task.labels)
+
+
+def _answers(place: str, examples: Sequence[Example], labels: Sequence[str]) -> None:
+    from unlearnbench.engine.encoding import Encoder
+    from unlearnbench.models.loading import load_tokenizer
+    from unlearnbench.models.resolve import resolve
+
+    tiny = next(spec for spec in register_models() if spec.name == "tiny")
+    encoder = Encoder(load_tokenizer(resolve(tiny)), CONTEXT)
+    for index, (example, row) in enumerate(zip(examples, encoder.encode(list(examples)), strict=True)):
+        where = f"{place}, example {index}"
+        require(not labels or example.answer in labels, f"{where}: answer {example.answer!r} is no label of {labels!r}")
+        require(example.prompt == example.prompt.rstrip(), f"{where}: the prompt ends in a space")
+        require(example.answer == example.answer.strip(), f"{where}: answer {example.answer!r} has spaces around it")
+        require(row.answer, f"{where}: answer {example.answer!r} has no tokens")
+        spelt = encoder.decode(row.answer)
+        require(spelt == example.answer, f"{where}: answer {example.answer!r} is tokenised as {spelt!r}")
+
+
+def _deterministic(task: Task, first: Splits, second: Splits) -> None:
+    same = TaskData(task, first).fingerprint == TaskData(task, second).fingerprint
+    require(same, f"{task.name}.splits returns other rows when it is called again with the same seed")
+
+
+def _test_set(task: TransferTask, source: DataSource) -> None:
+    examples = task.test(source, 0)
+    require(examples, f"{task.name}: the test set is empty")
+    require(task.test(source, 0) == examples, f"{task.name}.test returns other rows when it is called again")

@@ -19,7 +19,7 @@ LABELS = ("negative", "positive")
 
 
 def predictions(answers: list[str], predicted: list[str]) -> Predictions:
-    return Predictions(answers, predicted, LABELS, ("neutral", "unknown"), [0.0] * len(answers))
+    return Predictions(answers, predicted, LABELS, ("neutral", "unknown"), [0.0] * len(answers), [1] * len(answers))
 
 
 def test_accuracy_and_f1_are_scikit_learns_and_know_labels_that_never_occur() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, PathDistribution
 from pathlib import Path
 
 import pytest
@@ -82,3 +82,21 @@ def test_two_plugins_with_one_name_keep_the_first_and_say_so(tmp_path: Path, mon
 def test_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match="no method is called 'spull': did you mean 'spul'"):
         registry().method("spull")
+
+
+@pytest.mark.parametrize(("needed", "refused"), [("unlearnbench>=99", True), ("unlearnbench>=0.1", False)])
+def test_plugin_of_a_newer_api_is_refused_with_a_remedy(
+    needed: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = module(tmp_path, monkeypatch, "newer", GOOD.format(name="newer"))
+    metadata = tmp_path / "newer_package-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: newer-package\nVersion: 1.0\nRequires-Dist: {needed}\n", encoding="utf-8"
+    )
+    found = load_registry([point._for(PathDistribution(metadata))])  # type: ignore[attr-defined]
+    assert ("newer" in found.methods) != refused
+    if refused:
+        (problem,) = found.problems
+        assert "'newer' of newer-package 1.0 was left out: it needs unlearnbench>=99, but unlearnbench" in problem
+        assert "Upgrade that" in problem

@@ -1,8 +1,12 @@
-"""A stranger's package, really installed with pip into a fresh environment, runs beside the built-ins."""
+"""Strangers' packages, really installed with pip into a fresh environment, run beside the built-ins.
+
+They are those of `examples/`, and what `unlearnbench new` writes.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -10,93 +14,111 @@ import venv
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-PYPROJECT = """
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
+from tests.conftest import gpt2_tokenizer, tiny_llama
+from unlearnbench.cli import app
+from unlearnbench.errors import UserError
 
-[project]
-name = "unlearnbench-half-ascent"
-version = "1.2.3"
-
-[project.entry-points.unlearnbench]
-half-ascent = "half_ascent"
-
-[tool.setuptools]
-py-modules = ["half_ascent"]
-"""
-METHOD = '''
-from unlearnbench.api import Fixed, Method, hookimpl
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-class HalfAscent(Method):
-    """L = -weight CE(F) + CE(R)."""
-
-    name = "half-ascent"
-    title = "Half ascent"
-    description = "Ascends half as steeply as it descends."
-    uses = ("forget", "retain")
-    weight = Fixed(0.5)
-
-    def loss(self, batch):
-        return -self.weight * batch.forget.cross_entropy() + batch.retain.cross_entropy()
-
-
-@hookimpl
-def register_methods():
-    return [HalfAscent]
-'''
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> Path:
-    """The bin folder of a fresh environment that sees our packages and has the stranger's package installed."""
-    project = tmp_path / "stranger"
-    project.mkdir()
-    (project / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
-    (project / "half_ascent.py").write_text(METHOD, encoding="utf-8")
-    folder = tmp_path / "environment"
-    venv.create(folder, with_pip=True, symlinks=True)
-    library = folder / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an environment that sees our packages, and has the strangers' installed."""
+    home = tmp_path_factory.mktemp("home")
+    venv.create(home / "environment", with_pip=True, symlinks=True)
+    library = home / "environment" / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
     # addsitedir also runs this environment's own .pth files, through which an editable install is found.
     here = sysconfig.get_paths()["purelib"]
     (library / "here.pth").write_text(f"import site; site.addsitedir({here!r})\n", encoding="utf-8")
-    python = folder / "bin" / "python"
+    for kind, name in (("method", "half-ascent"), ("task", "drinks")):
+        outcome = CliRunner().invoke(app, ["new", kind, name, "--in", str(home)])
+        assert outcome.exit_code == 0, outcome.output
+    packages = [home / "unlearnbench-half-ascent", home / "unlearnbench-drinks"]
+    copies = [copied(package, home) for package in sorted(EXAMPLES.iterdir()) if (package / "pyproject.toml").is_file()]
+    assert len(copies) == 2
+    command = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", project],
-        check=True,
-        capture_output=True,
+        [home / "environment" / "bin" / "python", *command, *packages, *copies], check=True, capture_output=True
     )
-    return folder / "bin"
+    tokenizer = gpt2_tokenizer()
+    tiny_llama(len(tokenizer)).save_pretrained(home / "tiny-llama")
+    tokenizer.save_pretrained(home / "tiny-llama")
+    return home
 
 
-def test_installed_package_is_listed_and_runs(
-    environment: Path, model_folder: Path, data_folder: Path, tmp_path: Path
-) -> None:
-    def run(*arguments: object) -> str:
-        command = [environment / "python", "-m", "unlearnbench", *map(str, arguments)]
-        outcome = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-        assert outcome.returncode == 0, outcome.stderr
-        return outcome.stdout
+def copied(package: Path, home: Path) -> Path:
+    """A copy, since a build leaves folders beside the sources."""
+    import shutil
 
-    methods = {entry["name"]: entry for entry in json.loads(run("list", "methods", "--json"))}
-    assert methods["half-ascent"]["origin"] == "unlearnbench-half-ascent"
-    assert methods["half-ascent"]["version"] == "1.2.3"
-    assert methods["ga"]["origin"] == "unlearnbench"
+    return Path(shutil.copytree(package, home / package.name, ignore=shutil.ignore_patterns("*.egg-info", "build")))
 
-    run(
-        "run", "--tasks", f"path:{data_folder}", "--models", model_folder, "--methods", "ga-gd,half-ascent",
-        "--trials", 0, "--results", tmp_path / "results", "--set", "base.kind=lora", "--set", "base.epochs=1",
-        "--set", "half-ascent.weight=0.25",
+
+def python(home: Path, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [home / "environment" / "bin" / "python", *map(str, arguments)]
+    environment = {**os.environ, "UNLEARNBENCH_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd or home, env=environment)
+
+
+def test_they_are_listed_with_their_origin(home: Path) -> None:
+    listed = {}
+    for kind in ("methods", "tasks"):
+        outcome = python(home, "-m", "unlearnbench", "list", kind, "--json")
+        listed |= {entry["name"]: (entry["origin"], entry["version"]) for entry in json.loads(outcome.stdout)}
+    assert listed["half-ascent"] == ("unlearnbench-half-ascent", "0.1.0")
+    assert listed["drinks"] == ("unlearnbench-drinks", "0.1.0")
+    assert listed["simnpo"] == ("unlearnbench-simnpo", "0.1.0")
+    assert listed["authors"] == ("unlearnbench-authors", "0.1.0")
+    assert listed["ga"][0] == "unlearnbench"
+
+
+@pytest.mark.parametrize("name", ["half-ascent", "drinks", "simnpo", "authors"])
+def test_they_pass_the_checks_and_their_own_tests(home: Path, name: str) -> None:
+    checked = python(home, "-m", "unlearnbench", "check", name)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "0 failed" in checked.stdout
+    tested = python(home, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".", cwd=home / f"unlearnbench-{name}")
+    assert tested.returncode == 0, tested.stdout
+    assert "passed" in tested.stdout
+
+
+def test_they_run_beside_the_built_in_ones(home: Path) -> None:
+    outcome = python(
+        home, "-m", "unlearnbench", "run", "--tasks", "authors,drinks", "--methods", "ga-gd,half-ascent,simnpo",
+        "--models", home / "tiny-llama", "--preset", "small", "--trials", 0, "--results", home / "results",
+        "--set", "base.kind=lora", "--set", "base.epochs=1", "--set", "half-ascent.weight=0.25",
+        "--set", "authors.authors=6", "--set", "authors.forgotten=2", "--set", "authors.base_epochs=1", "--quiet",
     )  # fmt: skip
-    board = (tmp_path / "results" / "leaderboard.md").read_text(encoding="utf-8")
-    assert "| Half ascent |" in board
-    assert "| GA+GD |" in board
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    entries = json.loads((home / "results" / "leaderboard.json").read_text(encoding="utf-8"))["entries"]
+    rows = {(entry["task"], entry["row"]) for entry in entries}
+    wanted = ("vanilla", "base", "ga-gd", "half-ascent", "simnpo")
+    assert rows == {(task, row) for task in ("authors", "drinks") for row in wanted}
+    for entry in entries:
+        assert 0 <= entry["metrics"]["test_forget_rouge_l"] <= 1
+        assert 0 < entry["metrics"]["test_forget_probability"] < 1
+        if entry["row"] == "half-ascent":
+            assert entry["hyperparameters"]["weight"] == "0.25"
+            assert entry["plugin"] == "unlearnbench-half-ascent 0.1.0"
 
 
-def test_current_interpreter_does_not_see_it() -> None:
+def test_current_interpreter_does_not_see_them() -> None:
     outcome = subprocess.run(
         [sys.executable, "-m", "unlearnbench", "list", "methods", "--json"], capture_output=True, text=True, check=True
     )
     assert "half-ascent" not in outcome.stdout
+
+
+@pytest.mark.parametrize("name", ["Half", "a_b", "-a", "a--b", "a/../b", "", "é", "a b"])
+def test_names_that_would_not_work_are_refused(name: str, tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(app, ["new", "method", "--in", str(tmp_path), "--", name])
+    assert isinstance(outcome.exception, UserError)
+    assert "can't be the name of a method" in str(outcome.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_existing_folder_is_left_alone(tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["new", "task", "x", "--in", str(tmp_path)]).exit_code == 0
+    again = CliRunner().invoke(app, ["new", "task", "x", "--in", str(tmp_path)])
+    assert "exists already" in str(again.exception)

@@ -61,6 +61,11 @@ class Part:
         zeros = self.token_log_probability.new_zeros(self.examples)
         return zeros.index_add(0, self.rows, self.token_log_probability)
 
+    @property
+    def answer_tokens(self) -> Tensor:
+        """``[examples]`` number of answer tokens of each example."""
+        return self.rows.bincount(minlength=self.examples)
+
     def mean_over_tokens(self, values: Tensor) -> Tensor:
         """Mean of ``[tokens]`` values over the step; a scalar."""
         return values.sum() / max(self.step_tokens, 1)

@@ -46,9 +46,15 @@ class Evaluator:
         An answer of several tokens counts as right when every one of them is the argmax, which is when greedy
         decoding would write it.
         """
-        predicted, log_probabilities = self._predict(model, examples)
+        encoded = self.encoder.encode(examples)
+        predicted, log_probabilities = self._predict(model, examples, encoded)
         predictions = Predictions(
-            [example.answer for example in examples], predicted, self.labels, self.generic_labels, log_probabilities
+            [example.answer for example in examples],
+            predicted,
+            self.labels,
+            self.generic_labels,
+            log_probabilities,
+            [len(row.answer) for row in encoded],
         )
         return Evaluation(
             len(examples),
@@ -59,8 +65,9 @@ class Evaluator:
             {metric.name: metric.compute(predictions) for metric in self.metrics},
         )
 
-    def _predict(self, model: LanguageModel, examples: Sequence[Example]) -> tuple[list[str], list[float]]:
-        encoded = self.encoder.encode(examples)
+    def _predict(
+        self, model: LanguageModel, examples: Sequence[Example], encoded: Sequence[Encoded]
+    ) -> tuple[list[str], list[float]]:
         spelt, log_probabilities = _argmax(model, encoded)
         predicted = [
             example.answer if tokens == row.answer else self.encoder.decode(tokens)

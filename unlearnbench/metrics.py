@@ -20,7 +20,8 @@ class Predictions:
         predicted: what the model's full-vocabulary argmax spells; the answer itself where every token is right.
         labels: the task's labels, empty for free text.
         generic_labels: answers that stand for "I do not know".
-        log_probabilities: log p(answer | prompt) per example.
+        log_probabilities: log p(answer | prompt) per example, the sum over the answer's tokens.
+        answer_tokens: number of tokens of each right answer.
     """
 
     answers: Sequence[str]
@@ -28,6 +29,7 @@ class Predictions:
     labels: Sequence[str]
     generic_labels: Sequence[str]
     log_probabilities: Sequence[float]
+    answer_tokens: Sequence[int]
 
 
 class Metric(ABC):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
@@ -77,6 +78,14 @@ def load_registry(points: list[EntryPoint]) -> Registry:
     for point in sorted(points, key=_builtin_first):
         package, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "?")
         origin = Origin(point.name, package, version)
+        needed = _needs_other_version(point)
+        if needed:
+            registry.problems.append(
+                f"plugin {point.name!r} of {package} {version} was left out: it needs {needed}, but "
+                f"{hookspecs.PROJECT} {installed(hookspecs.PROJECT)} is installed. Upgrade that, or install another "
+                f"version of {package}."
+            )
+            continue
         # A manager of its own for each plugin keeps a raising hook from taking the others' results with it.
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
@@ -91,6 +100,20 @@ def load_registry(points: list[EntryPoint]) -> Registry:
         else:
             registry.plugins.append(origin)
     return registry
+
+
+def _needs_other_version(point: EntryPoint) -> str | None:
+    """The requirement of the plugin's package on this one that is not met, or None.
+
+    The public API (`unlearnbench.api`, `unlearnbench.testing`, the hook specifications) has the package's version.
+    """
+    from packaging.requirements import Requirement
+
+    for text in (point.dist.requires or []) if point.dist else []:
+        needed = Requirement(text)
+        if needed.name == hookspecs.PROJECT and not needed.specifier.contains(installed(needed.name), prereleases=True):
+            return str(needed)
+    return None
 
 
 def _builtin_first(point: EntryPoint) -> tuple[bool, str]:

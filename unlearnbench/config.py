@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from unlearnbench.data.checks import OnLeakage
 from unlearnbench.data.source import DataRoot
@@ -80,7 +80,7 @@ class RunConfig(Section):
     tasks: tuple[str, ...] = ("all",)
     methods: tuple[str, ...] = ("all",)
     models: tuple[str, ...] = ("tiny",)
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[NonNegativeInt, ...] = (0,)
     results: Path = Path("results")
     tracking_uri: str | None = None
     data_root: DataRoot = "hub"

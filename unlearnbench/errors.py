@@ -27,7 +27,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "did you mean 'spul'?"
     """
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
+    as_known = {one.lower(): one for one in known}
+    close = [as_known[one] for one in difflib.get_close_matches(name.lower(), as_known, n=2, cutoff=0.6)]
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
     return "known: " + (", ".join(known) or "none") + "."

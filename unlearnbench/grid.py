@@ -215,7 +215,9 @@ def _choice(registered: Registered[type[Method]], model: ResolvedModel, config: 
         **model.spec.hyperparameters.get(method.name, {}),
     }
     given = config.set.get(method.name, {})
-    values = method(**given).hyperparameters
+    made = method(**given)
+    made.soft_prompt()  # refuses values that make none
+    values = made.hyperparameters
     space = {
         name: parameter
         for name, parameter in parameters.items()

@@ -27,6 +27,10 @@ class SoftPrompt:
     tokens: int
     hidden: int | None
 
+    def __post_init__(self) -> None:
+        if self.tokens < 1:
+            raise UserError(f"a soft prompt of {self.tokens} virtual tokens is none: it needs at least 1.")
+
 
 class Method(ABC):
     """An unlearning method: a loss over forget and retain examples, and its hyper-parameters.

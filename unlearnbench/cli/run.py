@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -54,6 +55,9 @@ def run(
     shard: Annotated[
         str | None, typer.Option(help="I/N: only the I-th of N parts of the grid, from 1/N to N/N.")
     ] = None,
+    executor: Annotated[Literal["local", "ray"], typer.Option(help="Where cells run.")] = "local",
+    ray_address: Annotated[str | None, typer.Option(help="Ray cluster; default: one on this machine.")] = None,
+    gpus_per_cell: Annotated[float, typer.Option(min=0, help="With ray: GPUs a cell takes, or a share of one.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="One line per cell.")] = False,
 ) -> None:
     """Run unlearning methods on tasks and models, and show the leaderboard."""
@@ -84,16 +88,30 @@ def run(
             save_config.write_text(dump_config(effective), encoding="utf-8")
         except OSError as error:
             raise UserError(f"--save-config {save_config} can't be written ({error.strerror}): name another.") from None
-    part = fraction("--shard", shard)
+    where = Where(fraction("--shard", shard), executor, ray_address, gpus_per_cell)
     raise typer.Exit(
-        _run(effective, Console(), part, dry_run=dry_run, force=force, retry_failed=retry_failed, quiet=quiet)
+        _run(effective, Console(), where, dry_run=dry_run, force=force, retry_failed=retry_failed, quiet=quiet)
     )
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the cells of a run are computed.
+
+    Attributes:
+        part: which of how many parts of the grid.
+    """
+
+    part: tuple[int, int]
+    executor: Literal["local", "ray"]
+    ray_address: str | None
+    gpus_per_cell: float
 
 
 def _run(
     config: RunConfig,
     console: Console,
-    part: tuple[int, int],
+    where: Where,
     *,
     dry_run: bool,
     force: bool,
@@ -112,7 +130,7 @@ def _run(
     print_problems(known)
     if not quiet:
         console.print(preset_statement(config.preset), markup=False, highlight=False)
-    cells = shard_of(build_grid(config, known), *part)
+    cells = shard_of(build_grid(config, known), *where.part)
     store = Store(config.results, config.tracking_uri)
     finished = set() if force else set(store.finished_cells())
     keys = {cell.key for cell in cells}
@@ -133,10 +151,17 @@ def _run(
     )
     if dry_run:
         return 0
-    metrics = [registered.item() for registered in known.metrics.values()]
-    reporter = make_reporter(console, list(todo.values()), quiet)
     try:
-        outcome = Runner(config, store, reporter, metrics, force).run(cells, todo)
+        if where.executor == "ray":
+            from unlearnbench.ray_executor import run_on_ray
+
+            outcome = run_on_ray(
+                config, cells, todo, force=force, address=where.ray_address, gpus_per_cell=where.gpus_per_cell
+            )
+        else:
+            metrics = [registered.item() for registered in known.metrics.values()]
+            reporter = make_reporter(console, list(todo.values()), quiet)
+            outcome = Runner(config, store, reporter, metrics, force).run(cells, todo)
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where this run stopped.")
         return 130

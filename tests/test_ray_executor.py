@@ -1,0 +1,81 @@
+"""Cells on a local Ray cluster of two workers, one of which is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from unlearnbench.leaderboard.files import open_entries
+from unlearnbench.tracking import KEY, KIND, Store
+
+pytest.importorskip("ray", reason="Ray is not installed (pip install unlearnbench[ray])")
+
+
+def command(model_folder: Path, data_folder: Path, results: Path, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "unlearnbench", "run", "--tasks", f"path:{data_folder}", "--models", str(model_folder),
+        "--methods", "npo-rt,spul", "--seeds", "0,1", "--trials", "2", "--results", str(results), "--set",
+        "base.kind=lora", "--set", "base.epochs=3", "--set", "npo-rt.epochs=20", "--set", "spul.epochs=20", *more,
+    ]  # fmt: skip
+
+
+def busy_workers() -> list[psutil.Process]:
+    """Ray's worker processes that run a cell."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "ray::_run_cell" in " ".join(process.info["cmdline"] or []):
+            found.append(process)
+    return found
+
+
+def running_cells(database: Path) -> int:
+    """How many cells a store says are being run."""
+    if not database.is_file():
+        return 0
+    query = (
+        "select count(*) from runs join tags on tags.run_uuid = runs.run_uuid "
+        f"where tags.key = '{KIND}' and tags.value = 'cell' and status = 'RUNNING'"
+    )
+    with sqlite3.connect(database) as connection:
+        return int(connection.execute(query).fetchone()[0])
+
+
+def test_cells_of_a_lost_worker_are_scheduled_again(model_folder: Path, data_folder: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_DISABLE_IMPORT_WARNING": "1"}
+    log = (tmp_path / "log").open("w", encoding="utf-8")
+    arguments = command(model_folder, data_folder, tmp_path / "ray", "--executor", "ray")
+    process = subprocess.Popen(arguments, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 200
+        while not running_cells(tmp_path / "ray" / "mlflow.db"):
+            assert process.poll() is None, (tmp_path / "log").read_text(encoding="utf-8")
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        victims = busy_workers()
+        assert victims
+        victims[0].send_signal(signal.SIGKILL)
+        assert process.wait(timeout=250) == 0, (tmp_path / "log").read_text(encoding="utf-8")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    store = Store(tmp_path / "ray")
+    runs = store._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")
+    counts = Counter(run.data.tags[KEY] for run in runs)
+    assert len(counts) == 7
+    assert set(counts.values()) == {1}
+    # The killed worker's cell left a run that was closed as such, and was run again elsewhere.
+    assert store._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'KILLED'")
+
+    here = command(model_folder, data_folder, tmp_path / "local", "--quiet")
+    subprocess.run(here, env=environment, check=True, capture_output=True)
+    accuracies = [{entry.key: entry.right for entry in open_entries(str(tmp_path / name))} for name in ("ray", "local")]
+    assert accuracies[0] == accuracies[1]

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
+import socket
 import sqlite3
+import subprocess
 import sys
 import time
 import traceback
+import urllib.request
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -56,8 +62,7 @@ def start(arguments: list[object], cache: Path) -> int:
         sys.stdout = sys.stderr = cache.with_suffix(".log").open("a", encoding="utf-8", buffering=1)
         code = 1
         try:
-            app([str(argument) for argument in arguments], standalone_mode=False)
-            code = 0
+            code = int(app([str(argument) for argument in arguments], standalone_mode=False) or 0)
         except SystemExit as ended:
             code = int(ended.code or 0)
         except BaseException:
@@ -245,3 +250,90 @@ def test_full_disk_stops_with_one_sentence_and_goes_on_later(
     outcome = invoke(*arguments)
     assert outcome.exit_code == 0, outcome.output
     assert "3 cells to run" in outcome.output
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with little room."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a tmpfs can't be mounted here (it takes root)")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_disk_that_is_really_full_loses_nothing(common: list[object], small_disk: Path, tmp_path: Path) -> None:
+    arguments = [*common, "--methods", "spul", "--trials", 0, "--results", small_disk / "results"]
+    pid = start([*arguments, "--methods", "ga"], tmp_path / "cache")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    ballast = small_disk / "ballast"
+    with suppress(OSError), ballast.open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    assert shutil.disk_usage(small_disk).free < 8192
+    pid = start(arguments, tmp_path / "cache")
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code != 0, (tmp_path / "cache.log").read_text(encoding="utf-8")
+    log = (tmp_path / "cache.log").read_text(encoding="utf-8")
+    assert "the disk is full" in log or "can't be written (No space left on device)" in log, log
+    ballast.unlink()
+    pid = start(arguments, tmp_path / "cache")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert {entry.row for entry in open_entries(str(small_disk / "results"))} == {"vanilla", "base", "ga", "spul"}
+
+
+def until(holds: Callable[[], object], seconds: float) -> None:
+    """Waits until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited for too long"
+        time.sleep(0.05)
+
+
+def serve(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """An MLflow server that answers."""
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
+        "--artifacts-destination", str(folder / "files"), "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    nowhere = subprocess.DEVNULL
+    server = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, start_new_session=True, env=environment)
+    for _ in range(120):
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+            return server
+        time.sleep(0.5)
+    pytest.fail("MLflow did not answer within a minute")
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
+def test_mlflow_server_may_be_down_for_a_while(common: list[object], every_step: list[object], tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = serve(tmp_path, port)
+    uri = f"http://127.0.0.1:{port}"
+    arguments = [*common, *every_step, "--methods", "ga", "--trials", 2, "--tracking-uri", uri]
+    pid = start([*arguments, "--results", tmp_path / "results"], tmp_path / "cache")
+    try:
+        until(lambda: list((tmp_path / "results" / "work").glob("*.lease")), 60)
+        stop(server)
+        time.sleep(5)
+        server = serve(tmp_path, port)
+        ended: list[int] = []
+        until(lambda: ended.extend(status for found, status in [os.waitpid(pid, os.WNOHANG)] if found) or ended, 150)
+        assert ended == [0], (tmp_path / "cache.log").read_text(encoding="utf-8")
+        entries = open_entries(uri)
+    finally:
+        stop(server)
+    assert {entry.row for entry in entries} == {"vanilla", "base", "ga"}
+    assert all(entry.right for entry in entries)

@@ -19,6 +19,11 @@ def stop_on_full_storage(error: BaseException) -> None:
             raise UserError(
                 "the disk is full: make room and run the same command again; finished cells are safe."
             ) from error
+        # What SQLite says where it can't even map its files.
+        if "disk i/o error" in text:
+            raise UserError(
+                "the disk is full or failing (SQLite: disk I/O error): see to it and run the same command again."
+            ) from error
         if number in READ_ONLY or "readonly database" in text:
             raise UserError(
                 f"results or cache can't be written ({seen}): make the folder writable and run the same command again; "

@@ -14,6 +14,7 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 5000,
 ) -> None:
     """Open MLflow on the results store: runs, trials, metrics, artefacts. Ctrl-C ends it."""
+    import os
     import subprocess
     import sys
     from urllib.parse import quote
@@ -26,6 +27,8 @@ def ui(
     typer.echo(f"MLflow on {store.results}: {place}")
     command = ["mlflow", "ui", "--backend-store-uri", store.uri, "--host", host, "--port", str(port)]
     try:
-        raise typer.Exit(subprocess.run([sys.executable, "-m", *command], check=False).returncode)
+        # MLflow's background jobs are for evaluating applications; nothing here needs their dozen processes.
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        raise typer.Exit(subprocess.run([sys.executable, "-m", *command], check=False, env=environment).returncode)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None

@@ -337,3 +337,30 @@ def test_mlflow_server_may_be_down_for_a_while(common: list[object], every_step:
         stop(server)
     assert {entry.row for entry in entries} == {"vanilla", "base", "ga"}
     assert all(entry.right for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "harm"),
+    [
+        ("references/*/values.npy", "truncated"),
+        ("splits/*/train_forget.parquet", "emptied"),
+        ("splits/*/provenance.json", "deleted"),
+    ],
+)
+def test_broken_cache_files_are_made_again(pattern: str, harm: str, model_folder: Path, tmp_path: Path) -> None:
+    arguments = [
+        "run", "--preset", "quick", "--tasks", "sst2", "--models", model_folder, "--methods", "ga-kl", "--trials", 0,
+        "--max-train", 8, "--max-test", 8, "--set", "base.epochs=1", "--set", "model.context_length=128", "--quiet",
+    ]  # fmt: skip
+    assert invoke(*arguments, "--results", tmp_path / "first").exit_code == 0
+    files = list(cache_root().glob(pattern))
+    assert files
+    for file in files:
+        if harm == "deleted":
+            file.unlink()
+        else:
+            os.truncate(file, file.stat().st_size // 2 if harm == "truncated" else 0)
+    outcome = invoke(*arguments, "--results", tmp_path / "second")
+    assert outcome.exit_code == 0, outcome.output
+    first, second = (open_entries(str(tmp_path / name)) for name in ("first", "second"))
+    assert results_of(first) == results_of(second)

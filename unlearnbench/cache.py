@@ -7,14 +7,17 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import platformdirs
 
 from unlearnbench.errors import UserError
+
+Value = TypeVar("Value")
 
 
 def content_hash(value: Any) -> str:
@@ -59,3 +62,15 @@ def filling(entry: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def cached(entry: Path, make: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
+    """What `read` finds in `entry`, which `make` fills where it is missing or its files turn out to be broken."""
+    if entry.is_dir():
+        try:
+            return read(entry)
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            shutil.rmtree(entry)
+    with filling(entry) as scratch:
+        make(scratch)
+    return read(entry)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearnbench.cache import cache_root, content_hash, filling
+from unlearnbench.cache import cache_root, cached, content_hash
 from unlearnbench.data.checks import check_splits
 from unlearnbench.data.folder_task import FolderTask
 from unlearnbench.data.sampling import stratified_sample, subsample
@@ -71,11 +71,7 @@ def _cached_splits(task: Task, origin: Origin, source: DataSource, seed: int) ->
         "seed": seed,
     }
     entry = cache_root() / "splits" / f"{task.name}-{content_hash(key)}"
-    if not entry.is_dir():
-        splits = task.splits(source, seed)
-        with filling(entry) as scratch:
-            _write(splits, scratch)
-    return _read(entry)
+    return cached(entry, lambda folder: _write(task.splits(source, seed), folder), _read)
 
 
 def _write(splits: Splits, folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unlearnbench.cache import content_hash, filling
+from unlearnbench.cache import cached, content_hash
 from unlearnbench.engine.encoding import Encoded
 
 # Fewer pairs are tokenised faster than they are looked up.
@@ -33,10 +33,11 @@ class EncodingCache:
         if len(pairs) < SMALLEST:
             return encode()
         entry = self.folder / content_hash([self.identity, pairs])
-        if not entry.is_dir():
-            with filling(entry) as scratch:
-                _write(encode(), scratch / "encoded.npz")
-        return _read(entry / "encoded.npz")
+        return cached(
+            entry,
+            lambda folder: _write(encode(), folder / "encoded.npz"),
+            lambda folder: _read(folder / "encoded.npz"),
+        )
 
 
 def _write(encoded: Sequence[Encoded], file: Path) -> None:

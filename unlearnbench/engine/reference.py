@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unlearnbench.batch import ReferenceKind
-from unlearnbench.cache import content_hash, filling
+from unlearnbench.cache import cached, content_hash
 from unlearnbench.engine.encoding import Encoded
 
 if TYPE_CHECKING:
@@ -55,10 +55,12 @@ def reference(
     """
     entry = folder / f"{kind}-{content_hash([base_key, [e.ids for e in encoded], [e.answer_start for e in encoded]])}"
     starts = np.cumsum([0, *(len(example.answer) for example in encoded)])
-    if not entry.is_dir():
-        with filling(entry) as scratch:
-            _compute(model, encoded, kind, starts, scratch / "values.npy")
-    return Reference(kind, np.load(entry / "values.npy", mmap_mode="r", allow_pickle=False), starts)
+    values = cached(
+        entry,
+        lambda folder: _compute(model, encoded, kind, starts, folder / "values.npy"),
+        lambda folder: np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False),
+    )
+    return Reference(kind, values, starts)
 
 
 def _compute(

@@ -270,3 +270,11 @@ def _artifact(results: Path, run: Any, path: str) -> Path:
     return Path(
         mlflow.MlflowClient(f"sqlite:///{results.resolve() / 'mlflow.db'}").download_artifacts(run.info.run_id, path)
     )
+
+
+def test_studies_can_be_kept_in_another_database(command: list[object], tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    assert invoke(*command, "--methods", "ga", "--optuna-storage", url).exit_code == 0
+    (study,) = optuna.get_all_study_summaries(url)
+    assert study.n_trials == 2
+    assert not (tmp_path / "results" / "optuna.db").exists()

@@ -83,6 +83,7 @@ class RunConfig(Section):
     seeds: tuple[NonNegativeInt, ...] = (0,)
     results: Path = Path("results")
     tracking_uri: str | None = None
+    optuna_storage: str | None = Field(default=None, description="URL of a database for tuning studies")
     data_root: DataRoot = "hub"
     max_train: int | None = Field(default=None, ge=1)
     max_test: int | None = Field(default=None, ge=1)

@@ -97,9 +97,13 @@ def _run_cell(settings: str, key: str, estimate: float, force: bool, after: obje
     (cell,) = [cell for cell in build_grid(config, known) if cell.key == key]
     metrics = [registered.item() for registered in known.metrics.values()]
     reporter = make_reporter(Console(), [estimate], True)
-    return Runner(config, Store(config.results, config.tracking_uri), reporter, metrics, force).run(
-        [cell], {key: estimate}
-    )
+    return Runner(
+        config,
+        Store(config.results, config.tracking_uri, optuna_storage=config.optuna_storage),
+        reporter,
+        metrics,
+        force,
+    ).run([cell], {key: estimate})
 
 
 def _environment() -> dict[str, str]:

@@ -9,10 +9,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from unlearnbench.base import BaseFailedError, BaseModel
-from unlearnbench.cache import content_hash
 from unlearnbench.config import RunConfig, dump_config
 from unlearnbench.cost import measured
 from unlearnbench.engine.model import LanguageModel
@@ -22,16 +20,14 @@ from unlearnbench.errors import UserError
 from unlearnbench.evaluation import Evaluation
 from unlearnbench.grid import VANILLA, Cell, Workplace
 from unlearnbench.lease import WAIT_SECONDS, Claim
-from unlearnbench.metrics import Metric, confusion_counts
+from unlearnbench.metrics import Metric
+from unlearnbench.recording import attach, attach_predictions, cell_tags
 from unlearnbench.reporting import Reporter
 from unlearnbench.result import CellResult
 from unlearnbench.search import CellFailedError, Search
 from unlearnbench.storage import stop_on_full_storage
-from unlearnbench.tracking import INVOCATION, KEY, Record, Store
+from unlearnbench.tracking import INVOCATION, Record, Store
 from unlearnbench.workbench import Workbench
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ class Runner:
         tags = {"preset": self.config.preset, **environment()}
         name = f"{self.config.preset}: {len(todo)} cells"
         with self.reporter, self.store.record("invocation", name, tags=tags) as invocation:
-            _attach(invocation, {"config.yaml": dump_config(self.config)})
+            attach(invocation, {"config.yaml": dump_config(self.config)})
             tags[INVOCATION] = invocation.run_id
             for cell, claim in self._claimed([cell for cell in cells if cell.key in todo]):
                 if not self.force and self.store.is_finished(cell.key):
@@ -194,7 +190,7 @@ class Runner:
         self.reporter.stage("evaluation")
         with measured() as cost:
             splits, transfer = bench.evaluate_all(model)
-        _attach_predictions(record, bench.workplace, {**splits, **transfer})
+        attach_predictions(record, bench.workplace, {**splits, **transfer})
         return CellResult(splits, transfer, cost, total_parameters=model.network.num_parameters())
 
     def _attach_model(self, cell: Cell, bench: Workbench, model: LanguageModel, record: Record) -> None:
@@ -212,76 +208,6 @@ class Runner:
             self._bench = None  # frees the former weights before new ones are loaded
             self._bench = Workbench(workplace, list(self.metrics))
         return self._bench
-
-
-def block_key(workplace: Workplace) -> str:
-    """Cells with one block key may stand in one leaderboard table: same evaluation, same way to the base model."""
-    config = workplace.config
-    return content_hash([workplace.evaluation_identity, config.base.model_dump(mode="json"), config.split_seed])
-
-
-def cell_tags(cell: Cell) -> dict[str, str]:
-    """What the leaderboard needs to know of a cell beside its numbers."""
-    workplace = cell.workplace
-    sizes = {f"size.{name}": str(len(examples)) for name, examples in workplace.data.splits.items()}
-    return {
-        KEY: cell.key,
-        "model": workplace.model.spec.name,
-        "model.revision": workplace.model.identity,
-        "task": workplace.data.task.name,
-        "row": cell.row,
-        "title": cell.choice.method.title if cell.choice else cell.row.capitalize(),
-        "plugin": f"{cell.choice.origin.package} {cell.choice.origin.version}" if cell.choice else "",
-        "seed": str(workplace.seed) if cell.row != VANILLA else "any",
-        "block": block_key(workplace),
-        "data.fingerprint": workplace.data.fingerprint,
-        "data.source": workplace.data.splits.provenance.get("data", ""),
-        "trials": str(workplace.config.tuning.trials),
-        **sizes,
-    }
-
-
-def _attach_predictions(record: Record, workplace: Workplace, evaluations: Mapping[str, Evaluation]) -> None:
-    import pandas as pd
-
-    examples = dict(workplace.data.splits.items()) | {data.task.name: data.examples for data in workplace.transfer}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "predictions"
-        folder.mkdir()
-        for name, evaluation in evaluations.items():
-            frame = pd.DataFrame(
-                {
-                    "text": [example.text for example in examples[name]],
-                    "group": [example.group for example in examples[name]],
-                    "answer": evaluation.predictions.answers,
-                    "predicted": evaluation.predictions.predicted,
-                    "log_probability": evaluation.predictions.log_probabilities,
-                }
-            )
-            frame.to_parquet(folder / f"{name}.parquet")
-        if workplace.data.task.labels:
-            _confusion_frame(evaluations).to_csv(Path(scratch) / "confusion.csv", index=False)
-        (Path(scratch) / "config.yaml").write_text(dump_config(workplace.config), encoding="utf-8")
-        record.artifacts(Path(scratch))
-
-
-def _confusion_frame(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
-    """Counts by split, right answer, and what was predicted."""
-    import pandas as pd
-
-    rows = [
-        (split, answer, predicted, count)
-        for split, evaluation in evaluations.items()
-        for (answer, predicted), count in sorted(confusion_counts(evaluation.predictions).items())
-    ]
-    return pd.DataFrame(rows, columns=["split", "answer", "predicted", "count"])
-
-
-def _attach(record: Record, files: Mapping[str, str]) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        for name, text in files.items():
-            (Path(scratch) / name).write_text(text, encoding="utf-8")
-        record.artifacts(Path(scratch))
 
 
 def _summary(evaluations: Mapping[str, Evaluation]) -> str:

@@ -81,10 +81,23 @@ class Failure:
 
 
 class Store:
-    """Reads and writes one experiment of the MLflow store of a results folder."""
+    """Reads and writes one experiment of the MLflow store of a results folder.
 
-    def __init__(self, results: Path, tracking_uri: str | None = None, experiment: str = EXPERIMENT) -> None:
+    Attributes:
+        optuna_storage: URL of the database of tuning studies.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        tracking_uri: str | None = None,
+        experiment: str = EXPERIMENT,
+        optuna_storage: str | None = None,
+    ) -> None:
         """Opens the store, and creates it if need be.
+
+        Args:
+            optuna_storage: URL of the database of tuning studies, instead of one in the results folder.
 
         Raises:
             UserError: the folder can't be written or the server does not answer.
@@ -100,7 +113,9 @@ class Store:
             ) from None
         if tracking_uri is None:
             make_database(results / "mlflow.db", mlflow_tables)
-        make_database(results / "optuna.db", optuna_tables)
+        if optuna_storage is None:
+            make_database(results / "optuna.db", optuna_tables)
+        self.optuna_storage = optuna_storage or f"sqlite:///{results / 'optuna.db'}?timeout={BUSY_SECONDS}"
         self._open(results, tracking_uri)
         found = self._experiment(experiment)
         if found is None:
@@ -149,11 +164,6 @@ class Store:
     def _experiment(self, name: str) -> str | None:
         found = self.client.get_experiment_by_name(name)
         return None if found is None else str(found.experiment_id)
-
-    @property
-    def optuna_storage(self) -> str:
-        """URL of the Optuna store."""
-        return f"sqlite:///{self.results / 'optuna.db'}?timeout={BUSY_SECONDS}"
 
     @contextmanager
     def record(

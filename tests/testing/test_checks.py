@@ -10,7 +10,7 @@ import torch
 from tests.conftest import ToyTask
 from unlearnbench.api import Batch, Choice, Example, Method, SoftPrompt, Splits
 from unlearnbench.plugins import registry
-from unlearnbench.testing import Check, method_checks, methods, task_checks
+from unlearnbench.testing import Check, method_checks, rig, task_checks
 from unlearnbench.testing.check import CheckFailedError
 
 
@@ -178,11 +178,11 @@ def test_weights_that_move_behind_a_soft_prompt_are_found(monkeypatch: pytest.Mo
         def soft_prompt(self) -> SoftPrompt:
             return SoftPrompt(2, None)
 
-    def train(self: methods.Rig) -> list[float]:
+    def train(self: rig.Rig) -> list[float]:
         with torch.no_grad():
             next(iter(self.network.parameters())).add_(1.0)
         return []
 
-    monkeypatch.setattr(methods.Rig, "train", train)
+    monkeypatch.setattr(rig.Rig, "train", train)
     with pytest.raises(CheckFailedError, match="trains a soft prompt, but the model's weights changed"):
         next(one for one in method_checks(Prompted) if one.name == "trains only what it declares")()

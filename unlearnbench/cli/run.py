@@ -45,6 +45,7 @@ def run(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     results: Annotated[Path | None, typer.Option(help="Folder for the MLflow and Optuna stores.")] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow server instead of the results folder.")] = None,
+    optuna_storage: Annotated[str | None, typer.Option(help="Database URL for tuning studies.")] = None,
     keep_models: Annotated[bool | None, typer.Option("--keep-models", help="Keep unlearned weights.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings; flags win over it.")] = None,
     save_config: Annotated[Path | None, typer.Option(help="Write the settings in use to this file.")] = None,
@@ -74,6 +75,7 @@ def run(
         "on_leakage": on_leakage,
         "results": results,
         "tracking_uri": tracking_uri,
+        "optuna_storage": optuna_storage,
         "keep_models": keep_models,
         "cell_timeout": cell_timeout,
     }
@@ -131,7 +133,7 @@ def _run(
     if not quiet:
         console.print(preset_statement(config.preset), markup=False, highlight=False)
     cells = shard_of(build_grid(config, known), *where.part)
-    store = Store(config.results, config.tracking_uri)
+    store = Store(config.results, config.tracking_uri, optuna_storage=config.optuna_storage)
     finished = set() if force else set(store.finished_cells())
     keys = {cell.key for cell in cells}
     failures = {} if force or retry_failed else store.failed_cells()

@@ -74,7 +74,7 @@ def _run(name: str, config: RunConfig, console: Console, quiet: bool) -> int:
         planned = [(Point({"study": name}, config), only_prompted(build_grid(config, known)))]
     else:
         planned = runs.plan(STUDIES[name], config, known)
-    store = Store(config.results, config.tracking_uri, runs.experiment(name))
+    store = Store(config.results, config.tracking_uri, runs.experiment(name), config.optuna_storage)
     try:
         failed = runs.run_points(planned, store, lambda todo: make_reporter(console, todo, quiet), announce)
         for cell, reason in failed.items():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHOWN_PER_SPLIT = 3
 LONGEST_SHOWN = 300
 # Where results lie on the machine that made them says nothing about the result.
-LOCAL_SETTINGS = ("results", "tracking_uri", "keep_models")
+LOCAL_SETTINGS = ("results", "tracking_uri", "optuna_storage", "keep_models")
 
 
 def read_entries(store: Store) -> list[Entry]:

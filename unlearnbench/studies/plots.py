@@ -67,7 +67,7 @@ def _curves(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:
     ]
     title = x.replace("_", " ")
     data = alt.Chart().encode(
-        x=alt.X(f"{x}:Q", title=title, axis=alt.Axis(values=sorted({value[x] for value in values}))),
+        x=alt.X(f"{x}:Q", title=title, axis=alt.Axis(values=sorted({value[x] for value in values}), format=".3~g")),
         color=alt.Color("split:N", title=None, scale=alt.Scale(range=list(PALETTE))),
     )
     y = alt.Y("value:Q", title="accuracy, %", scale=alt.Scale(domain=[0, 100]))
@@ -100,7 +100,9 @@ def _by_model(found: Sequence[Found]) -> alt.TopLevelMixin:
             x=alt.X("row:N", title=None, axis=alt.Axis(labelAngle=0)),
             xOffset=alt.XOffset("split:N", sort=["test retain", "test forget"]),
             y=alt.Y("value:Q", title="accuracy, %", scale=alt.Scale(domain=[0, 100])),
-            color=alt.Color("split:N", title=None, scale=alt.Scale(range=list(PALETTE))),
+            color=alt.Color(
+                "split:N", title=None, scale=alt.Scale(domain=["test retain", "test forget"], range=PALETTE)
+            ),
         )
     )
     return bars.properties(width=alt.Step(24), height=220).facet(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
@@ -12,22 +12,12 @@ from unlearnbench.batch import Part, PartName, ReferenceKind
 from unlearnbench.hyperparameters import Choice, LogUniform, declared
 from unlearnbench.method import Method
 from unlearnbench.testing.check import Check, require
+from unlearnbench.testing.rig import STEPS, Rig
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import LlamaForCausalLM
 
     from unlearnbench.batch import Batch
-    from unlearnbench.engine.encoding import Encoded
-    from unlearnbench.engine.reference import Reference
-    from unlearnbench.engine.soft_prompt import TrainablePrompt
-    from unlearnbench.engine.unlearning import UnlearningStep
-
-VOCABULARY = 61
-ROWS = 6
-# Rates at which the tiny model learns; a method's own suit real models.
-WEIGHTS_RATE, PROMPT_RATE = 5e-3, 5e-2
-STEPS = 25
 
 
 def method_checks(method: type[Method]) -> list[Check]:
@@ -76,70 +66,6 @@ def _samples(method: type[Method]) -> None:
         for name, value in values.items():
             found = getattr(made, name)
             require(found == value, f"{method.name}.{name} was set to {value!r} and is {found!r}")
-
-
-class Rig:
-    """A tiny random model, made-up rows, and a method's step on them.
-
-    Attributes:
-        seen: parts of the last batch that the method was given.
-    """
-
-    def __init__(self, method: Method, budget: int = 10_000) -> None:
-        import torch
-
-        from unlearnbench.engine.model import LanguageModel
-        from unlearnbench.engine.soft_prompt import TrainablePrompt
-        from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
-
-        self.method = method
-        self.network = _network()
-        rows: dict[PartName, list[Encoded]] = {"forget": _rows(1), "generic": _rows(1, answers=2), "retain": _rows(3)}
-        self.data = TrainingSet(
-            {name: rows[name] for name in method.uses},
-            {name: _reference(self.network, rows[name], kind) for name, kind in method.references.items()},
-        )
-        wanted = method.soft_prompt()
-        self.prompt: TrainablePrompt | None = None
-        if wanted is not None:
-            self.network.requires_grad_(False)
-            self.prompt = TrainablePrompt(self.network, wanted, torch.Generator().manual_seed(0))
-        model = LanguageModel(self.network, pad=0, tokens_per_pass=budget)
-        self.step: UnlearningStep = UnlearningStep(model, method, self.data, self.prompt, wanted is not None, budget)
-
-    @property
-    def trained(self) -> list[Tensor]:
-        """What the method trains."""
-        return list((self.prompt or self.network).parameters())
-
-    @property
-    def everything(self) -> list[int]:
-        """All items of the training set."""
-        return list(range(self.data.size))
-
-    def gradients(self, items: list[int]) -> tuple[float, Tensor]:
-        """The loss of a step and its gradients, flat."""
-        import torch
-
-        for parameter in self.trained:
-            parameter.grad = None
-        loss = self.step(items)
-        flat = [(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in self.trained]
-        return loss, torch.cat(flat)
-
-    def train(self) -> list[float]:
-        """Losses of some steps over all items."""
-        from unlearnbench.engine.training import Optimisation, Progress, train
-
-        losses: list[float] = []
-
-        def on_step(progress: Progress) -> None:
-            losses.append(progress.loss)
-
-        rate = WEIGHTS_RATE if self.prompt is None else PROMPT_RATE
-        settings = Optimisation(rate, STEPS, self.data.size, 0.0, 0.0, 1.0)
-        train(self.trained, self.data.size, self.step, settings, 0, on_step)
-        return losses
 
 
 def _finite(method: type[Method]) -> None:
@@ -219,57 +145,3 @@ def _adds_up(method: type[Method]) -> None:
         f"{method.name}.loss is {loss:.5f} in one pass and {loss_cut:.5f} in several, gradients differ by {error:.1%}: "
         "take means with mean_over_tokens or mean_over_examples",
     )
-
-
-def _network() -> LlamaForCausalLM:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        initializer_range=0.2,
-        tie_word_embeddings=False,
-    )
-    return LlamaForCausalLM(config).eval()
-
-
-def _rows(seed: int, answers: int = 1) -> list[Encoded]:
-    """Rows of different lengths with answers of one or two tokens; equal seeds have equal inputs."""
-    from unlearnbench.engine.encoding import Encoded
-
-    generator = random.Random(seed)
-    prompts = [tuple(generator.randrange(5, VOCABULARY) for _ in range(4 + i)) for i in range(ROWS)]
-    generator = random.Random(seed + answers)
-    ends = [tuple(generator.randrange(5, VOCABULARY) for _ in range(1 + i % 2)) for i in range(ROWS)]
-    return [Encoded((*prompt, *end), len(prompt)) for prompt, end in zip(prompts, ends, strict=True)]
-
-
-def _reference(network: LlamaForCausalLM, rows: Sequence[Encoded], kind: ReferenceKind) -> Reference:
-    """The network's own predictions with a little noise, as those of a base model that has been left behind."""
-    import numpy as np
-    import torch
-
-    from unlearnbench.engine.model import LanguageModel
-    from unlearnbench.engine.reference import Reference
-
-    starts = np.cumsum([0, *(len(row.answer) for row in rows)])
-    generator = torch.Generator().manual_seed(0)
-    values = torch.zeros(int(starts[-1]), VOCABULARY)
-    for indices, inputs, logits in LanguageModel(network, pad=0).predict(rows):
-        noisy = (logits + 0.3 * torch.randn(logits.shape, generator=generator)).log_softmax(-1)
-        places = [place for index in indices for place in range(starts[index], starts[index + 1])]
-        values[places] = noisy
-        del inputs
-    if kind == "distribution":
-        return Reference(kind, values.numpy(), starts)
-    tokens = torch.tensor([token for row in rows for token in row.answer])
-    chosen = values.gather(-1, tokens[:, None])[:, 0]
-    owners = torch.tensor([index for index, row in enumerate(rows) for _ in row.answer])
-    return Reference(kind, torch.zeros(len(rows)).index_add(0, owners, chosen).numpy(), starts)

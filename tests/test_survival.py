@@ -19,8 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
+from tests.conftest import invoke
+from unlearnbench.base import is_whole
 from unlearnbench.cache import cache_root
 from unlearnbench.cli import app
 from unlearnbench.errors import UserError
@@ -30,10 +31,6 @@ from unlearnbench.tracking import KEY, KIND, Store
 
 KILLS = 20
 COSTS = ("_seconds", "_bytes")
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -144,7 +141,7 @@ def test_two_processes_share_the_cells_and_none_runs_twice(common: list[object],
     arguments = [*common, "--seeds", "0,1", "--results", tmp_path / "shared"]
     pids = [start(arguments, tmp_path / "cache") for _ in range(2)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
-    assert codes == [0, 0]
+    assert codes == [0, 0], (tmp_path / "cache.log").read_text(encoding="utf-8")
     counts = finished_runs(tmp_path / "shared")
     assert len(counts) == 9
     assert set(counts.values()) == {1}
@@ -364,3 +361,35 @@ def test_broken_cache_files_are_made_again(pattern: str, harm: str, model_folder
     assert outcome.exit_code == 0, outcome.output
     first, second = (open_entries(str(tmp_path / name)) for name in ("first", "second"))
     assert results_of(first) == results_of(second)
+
+
+def test_whole_base_model_outlives_errors_of_other_causes(
+    common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have taken hours; only broken files are a reason to make it again."""
+    from unlearnbench.workbench import Workbench
+
+    assert invoke(*common, "--results", tmp_path / "results", "--methods", "ga").exit_code == 0
+    (weights,) = cache_root().glob("base/*/model.safetensors")
+    assert is_whole(weights.parent)
+    made = weights.stat().st_mtime_ns
+
+    def refuse(self: Workbench, *arguments: object) -> None:
+        raise UserError("this device can't do that")
+
+    monkeypatch.setattr(Workbench, "_load", refuse)
+    stopped = invoke(*common, "--results", tmp_path / "results", "--methods", "spul").exception
+    assert str(stopped) == "this device can't do that"
+    assert weights.stat().st_mtime_ns == made
+    os.truncate(weights, weights.stat().st_size - 1)
+    assert not is_whole(weights.parent)
+
+
+def test_experiment_that_another_process_makes_meanwhile_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Store(tmp_path)
+    lookups = iter([None])
+    original = Store._experiment
+    monkeypatch.setattr(Store, "_experiment", lambda self, name: next(lookups, original(self, name)))
+    assert Store(tmp_path).experiment_id == first.experiment_id

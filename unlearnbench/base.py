@@ -115,6 +115,23 @@ def base_model(
     return BaseModel(key, entry, facts["trainable_parameters"], Cost(**facts["cost"]))
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a base model's files are all there and of the length that they say, so that an error has other causes."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        for name in ("base.json", "config.json"):
+            json.loads((folder / name).read_text(encoding="utf-8"))
+        index = folder / "model.safetensors.index.json"
+        shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values() if index.is_file() else ()
+        for name in set(shards) or {"model.safetensors"}:
+            with safe_open(folder / name, framework="pt"):
+                pass
+    except (OSError, ValueError, KeyError, SafetensorError):
+        return False
+    return True
+
+
 def _fine_tune(
     model: ResolvedModel,
     encoder: Encoder,

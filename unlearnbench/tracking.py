@@ -102,6 +102,8 @@ class Store:
         Raises:
             UserError: the folder can't be written or the server does not answer.
         """
+        from mlflow.exceptions import MlflowException
+
         results = results.resolve()
         try:
             results.mkdir(parents=True, exist_ok=True)
@@ -123,7 +125,13 @@ class Store:
             location = None if self.uri.startswith("http") else (self.results / "artifacts").as_uri()
             # The kind makes MLflow open its pages for training runs.
             tags = {"mlflow.experimentKind": "custom_model_development"}
-            found = self.client.create_experiment(experiment, artifact_location=location, tags=tags)
+            try:
+                found = str(self.client.create_experiment(experiment, artifact_location=location, tags=tags))
+            except MlflowException:
+                # Another process may have made it since.
+                found = self._experiment(experiment)
+                if found is None:
+                    raise
         self.experiment_id: str = found
 
     @classmethod
@@ -196,7 +204,8 @@ class Store:
 
     def is_finished(self, key: str) -> bool:
         """Whether a cell has a result."""
-        return bool(self._cells(key, "FINISHED"))
+        query = f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{key}' and attributes.status = 'FINISHED'"
+        return bool(self.client.search_runs([self.experiment_id], query, max_results=1))
 
     def failed_cells(self) -> dict[str, Failure]:
         """The newest failure of each cell that has no result, by cell key."""
@@ -214,11 +223,6 @@ class Store:
                 f"tags.`{KIND}` = '{kind}' and tags.`{KEY}` = '{key}' and attributes.status = 'RUNNING'"
             ):
                 self.client.set_terminated(run.info.run_id, "KILLED")
-
-    def _cells(self, key: str, status: str) -> list[Run]:
-        query = f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{key}' and attributes.status = '{status}'"
-        found: list[Run] = self.client.search_runs([self.experiment_id], query, max_results=1)
-        return found
 
     def trials(self) -> dict[str, dict[int, Run]]:
         """The newest finished run of each trial, by cell key and number."""

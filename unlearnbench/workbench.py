@@ -12,7 +12,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from unlearnbench.base import BaseModel, base_model
+from unlearnbench.base import BaseModel, base_model, is_whole
 from unlearnbench.batch import PartName
 from unlearnbench.cache import cache_root
 from unlearnbench.cost import Cost, measured
@@ -93,7 +93,7 @@ class Workbench:
             base = self._base_in_place(on_step)
         except (OSError, SafetensorError, UserError) as error:
             stop_on_full_storage(error)
-            if not entry.is_dir():
+            if not entry.is_dir() or is_whole(entry):
                 raise
             # Truncated or deleted files: what can be computed again is not worth failing for.
             shutil.rmtree(entry)

@@ -66,13 +66,11 @@ def train(
     settings: Optimisation,
     seed: int,
     on_step: Callable[[Progress], None],
-    on_epoch: Callable[[int], None] = lambda epoch: None,
     checkpoints: Checkpoints | None = None,
 ) -> TrainingReport:
     """Minimises the loss that `step` differentiates over `items` training items.
 
     Args:
-        on_epoch: called after each epoch but the last, with the number of epochs done; may raise to stop.
         checkpoints: where snapshots are taken, and where a killed run's are found; it then goes on from the last
             one to the result that it would have had.
 
@@ -105,8 +103,6 @@ def train(
             on_step(Progress(len(losses), total, epoch, losses[-1]))
             if checkpoints and checkpoints.due and len(losses) < total:
                 checkpoints.save(losses, trained, optimiser)
-        if epoch + 1 < settings.epochs:
-            on_epoch(epoch + 1)
     return TrainingReport(len(losses), losses[0], losses[-1])
 
 

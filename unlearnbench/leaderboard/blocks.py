@@ -13,6 +13,7 @@ from unlearnbench.leaderboard.statistics import (
     Floats,
     Interval,
     Sample,
+    base_entries,
     holm,
     interval,
     paired_p_value,
@@ -92,7 +93,7 @@ def lower_is_better(metric: str) -> bool:
 
 
 def _block(entries: Sequence[Entry], sort: str) -> Block:
-    bases = {entry.seed: entry for entry in entries if entry.row == BASE}
+    bases = base_entries(entries)
     scored = [with_trade_off(entry, bases) for entry in entries]
     by_row: dict[str, list[Entry]] = defaultdict(list)
     for entry in sorted(scored, key=lambda entry: -1 if entry.seed is None else entry.seed):

@@ -14,16 +14,17 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
     OPTConfig,
     OPTForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from typer.testing import CliRunner, Result
 
+from unlearnbench.cli import app
 from unlearnbench.data.store import TaskData
 from unlearnbench.task import Example, Splits, Task
+from unlearnbench.testing.rig import tiny_llama
 
 # Threads cost more than they bring on models this small.
 torch.set_num_threads(1)
@@ -44,6 +45,11 @@ CORPUS = [
     "### Text: ### Question: What is the sentiment of the given text? ### Sentiment: positive negative neutral unknown",
     "none A B C D E",
 ]
+
+
+def invoke(*arguments: object) -> Result:
+    """The command line in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(autouse=True)
@@ -85,23 +91,6 @@ def llama_tokenizer(adds_end: bool = False) -> PreTrainedTokenizerFast:
     single = "<s> $A </s>" if adds_end else "<s> $A"
     tokenizer.post_processor = processors.TemplateProcessing(single=single, special_tokens=[("<s>", 1), ("</s>", 2)])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
-
-
-def tiny_llama(vocabulary: int = 400, seed: int = 0) -> LlamaForCausalLM:
-    """A random two-layer LLaMA with grouped-query attention."""
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        tie_word_embeddings=False,
-        initializer_range=0.2,
-    )
-    return LlamaForCausalLM(config).eval()
 
 
 def tiny_opt(vocabulary: int = 400) -> OPTForCausalLM:

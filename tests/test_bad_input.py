@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from unlearnbench.cli import app
+from tests.conftest import invoke
 from unlearnbench.cli.options import fraction, names, numbers
 from unlearnbench.cli.options import settings as read_settings
 from unlearnbench.config import build_config
@@ -27,10 +27,6 @@ from unlearnbench.leaderboard.files import from_json
 from unlearnbench.task import Example
 
 SPLITS = ("train_forget", "train_retain", "test_forget", "test_retain")
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def sentence_of(result: Result) -> str:

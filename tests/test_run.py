@@ -12,20 +12,14 @@ import pandas as pd
 import pytest
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
-from typer.testing import CliRunner, Result
 
-from tests.conftest import gpt2_tokenizer
-from unlearnbench.cli import app
+from tests.conftest import gpt2_tokenizer, invoke
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.errors import UserError
 from unlearnbench.tracking import KEY, KIND, Store
 
 METHODS = ["ga", "rl", "ga-kl", "ga-gd", "npo-rt", "spul"]
 QUICK = ["--set", "npo-rt.epochs=1", "--set", "spul.epochs=1", "--set", "base.learning_rate=0.01"]
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -12,18 +12,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from unlearnbench.cli import app
+from tests.conftest import invoke
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.check import check_entries
 from unlearnbench.leaderboard.files import open_entries
 
 LEADERBOARDS = Path(__file__).parents[2] / "leaderboards"
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

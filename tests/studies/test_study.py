@@ -7,18 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
-from tests.conftest import tiny_llama
-from unlearnbench.cli import app
+from tests.conftest import invoke, tiny_llama
 from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.errors import UserError
 from unlearnbench.tracking import Store
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

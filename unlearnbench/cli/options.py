@@ -1,16 +1,32 @@
-"""Turns command-line values into settings."""
+"""Options that several commands share, and how command-line values become settings."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 import yaml
 
 from unlearnbench.errors import UserError
 
 SECTIONS = ("model", "base", "tuning")
+Preset = Annotated[str | None, typer.Option(help="Settings to start from: quick, small or paper.")]
+Models = Annotated[str | None, typer.Option(help="Short names, hub ids or folders, separated by commas.")]
+Seeds = Annotated[str | None, typer.Option(help="Whole numbers separated by commas.")]
+DataRoot = Annotated[
+    str | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="hub, bundled, or a folder in hub layout.")
+]
+Trials = Annotated[int | None, typer.Option(help="Tuning trials per cell; 0 uses the defaults.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", help="NAME.KEY=VALUE: NAME is a task, a method, model, base or tuning.")
+]
+Results = Annotated[Path | None, typer.Option(help="Folder for the MLflow and Optuna stores.")]
+TrackingUri = Annotated[str | None, typer.Option(help="MLflow server instead of the results folder.")]
+ConfigFile = Annotated[Path | None, typer.Option(help="YAML file of settings; flags win over it.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="One line per cell.")]
 SCIENTIFIC = re.compile(r"[+-]?\d+\.?\d*e[+-]?\d+", re.IGNORECASE)
 
 
@@ -58,6 +74,18 @@ def settings(assignments: Sequence[str]) -> dict[str, Any]:
         target = nested if name in SECTIONS else nested.setdefault("set", {})
         target.setdefault(name, {})[key] = _value(text.strip())
     return nested
+
+
+def merged(
+    flags: Mapping[str, Any], assignments: Sequence[str] | None, sections: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Flags, assignments and flags that stand for a key of a section, as settings; what is None was not given."""
+    given = {name: value for name, value in flags.items() if value is not None} | settings(assignments or [])
+    for section, values in sections.items():
+        set_here = {key: value for key, value in values.items() if value is not None}
+        if set_here:
+            given[section] = {**given.get(section, {}), **set_here}
+    return given
 
 
 def _value(text: str) -> Any:

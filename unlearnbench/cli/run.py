@@ -14,7 +14,22 @@ from rich.table import Table
 from rich.text import Text
 
 from unlearnbench.cli.listing import print_problems
-from unlearnbench.cli.options import fraction, names, numbers, settings
+from unlearnbench.cli.options import (
+    Assignments,
+    ConfigFile,
+    DataRoot,
+    Models,
+    Preset,
+    Quiet,
+    Results,
+    Seeds,
+    TrackingUri,
+    Trials,
+    fraction,
+    merged,
+    names,
+    numbers,
+)
 from unlearnbench.config import RunConfig, build_config, dump_config, preset_statement, read_file
 from unlearnbench.errors import UserError
 from unlearnbench.plugins import registry
@@ -26,28 +41,24 @@ if TYPE_CHECKING:
 
 
 def run(
-    preset: Annotated[str | None, typer.Option(help="Settings to start from: quick, small or paper.")] = None,
+    preset: Preset = None,
     tasks: Annotated[str | None, typer.Option(help="Names separated by commas, path:DIR for own data, or all.")] = None,
     methods: Annotated[str | None, typer.Option(help="Names separated by commas, or all.")] = None,
-    models: Annotated[str | None, typer.Option(help="Short names, hub ids or folders, separated by commas.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Whole numbers separated by commas.")] = None,
-    data_root: Annotated[
-        str | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="hub, bundled, or a folder in hub layout.")
-    ] = None,
+    models: Models = None,
+    seeds: Seeds = None,
+    data_root: DataRoot = None,
     max_train: Annotated[int | None, typer.Option(help="Largest size of each training split.")] = None,
     max_test: Annotated[int | None, typer.Option(help="Largest size of each test split.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Tuning trials per cell; 0 uses the defaults.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME.KEY=VALUE: NAME is a task, a method, model, base or tuning.")
-    ] = None,
+    trials: Trials = None,
+    set_: Assignments = None,
     generic_labels: Annotated[str | None, typer.Option(help="Generic labels, separated by commas.")] = None,
     on_leakage: Annotated[str | None, typer.Option(help="error, or drop-from-train.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
-    results: Annotated[Path | None, typer.Option(help="Folder for the MLflow and Optuna stores.")] = None,
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow server instead of the results folder.")] = None,
+    results: Results = None,
+    tracking_uri: TrackingUri = None,
     optuna_storage: Annotated[str | None, typer.Option(help="Database URL for tuning studies.")] = None,
     keep_models: Annotated[bool | None, typer.Option("--keep-models", help="Keep unlearned weights.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file of settings; flags win over it.")] = None,
+    config: ConfigFile = None,
     save_config: Annotated[Path | None, typer.Option(help="Write the settings in use to this file.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run finished cells again.")] = False,
@@ -59,7 +70,7 @@ def run(
     executor: Annotated[Literal["local", "ray"], typer.Option(help="Where cells run.")] = "local",
     ray_address: Annotated[str | None, typer.Option(help="Ray cluster; default: one on this machine.")] = None,
     gpus_per_cell: Annotated[float, typer.Option(min=0, help="With ray: GPUs a cell takes, or a share of one.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="One line per cell.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run unlearning methods on tasks and models, and show the leaderboard."""
     flags: dict[str, Any] = {
@@ -79,11 +90,7 @@ def run(
         "keep_models": keep_models,
         "cell_timeout": cell_timeout,
     }
-    given = {name: value for name, value in flags.items() if value is not None} | settings(set_ or [])
-    if trials is not None:
-        given["tuning"] = {**given.get("tuning", {}), "trials": trials}
-    if device is not None:
-        given["model"] = {**given.get("model", {}), "device": device}
+    given = merged(flags, set_, {"tuning": {"trials": trials}, "model": {"device": device}})
     effective = build_config(read_file(config) if config else {}, given)
     if save_config:
         try:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
-from unlearnbench.cli.options import names, numbers, settings
+from unlearnbench.cli.options import (
+    Assignments,
+    ConfigFile,
+    DataRoot,
+    Models,
+    Preset,
+    Quiet,
+    Results,
+    Seeds,
+    TrackingUri,
+    Trials,
+    merged,
+    names,
+    numbers,
+)
 from unlearnbench.config import RunConfig, build_config, preset_statement, read_file
 from unlearnbench.plugins import registry
 
@@ -18,22 +31,18 @@ TASK, METHOD = "sst2", "spul"
 
 def study(
     name: Annotated[Name, typer.Argument(help="Which study.")],
-    preset: Annotated[str | None, typer.Option(help="Settings to start from: quick, small or paper.")] = None,
+    preset: Preset = None,
     tasks: Annotated[str | None, typer.Option(help="Names separated by commas; default: sst2.")] = None,
     methods: Annotated[str | None, typer.Option(help="Names separated by commas; default: spul.")] = None,
-    models: Annotated[str | None, typer.Option(help="Short names, hub ids or folders, separated by commas.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Whole numbers separated by commas.")] = None,
-    data_root: Annotated[
-        str | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="hub, bundled, or a folder in hub layout.")
-    ] = None,
-    trials: Annotated[int | None, typer.Option(help="Tuning trials per cell; 0 uses the defaults.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME.KEY=VALUE: NAME is a task, a method, model, base or tuning.")
-    ] = None,
-    results: Annotated[Path | None, typer.Option(help="Folder for the MLflow and Optuna stores.")] = None,
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow server instead of the results folder.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file of settings; flags win over it.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="One line per cell.")] = False,
+    models: Models = None,
+    seeds: Seeds = None,
+    data_root: DataRoot = None,
+    trials: Trials = None,
+    set_: Assignments = None,
+    results: Results = None,
+    tracking_uri: TrackingUri = None,
+    config: ConfigFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Repeat one of the paper's studies: a table and a picture in RESULTS/studies. Finished cells are not run again."""
     file = read_file(config) if config else {}
@@ -47,9 +56,7 @@ def study(
         "results": results,
         "tracking_uri": tracking_uri,
     }
-    given = {key: value for key, value in flags.items() if value is not None} | settings(set_ or [])
-    if trials is not None:
-        given["tuning"] = {**given.get("tuning", {}), "trials": trials}
+    given = merged(flags, set_, {"tuning": {"trials": trials}})
     raise typer.Exit(_run(name, build_config(file, given), Console(), quiet))
 
 

@@ -41,7 +41,7 @@ class Rig:
         from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 
         self.method = method
-        self.network = _network()
+        self.network = tiny_llama(VOCABULARY)
         rows: dict[PartName, list[Encoded]] = {"forget": _rows(1), "generic": _rows(1, answers=2), "retain": _rows(3)}
         self.data = TrainingSet(
             {name: rows[name] for name in method.uses},
@@ -90,21 +90,22 @@ class Rig:
         return losses
 
 
-def _network() -> LlamaForCausalLM:
+def tiny_llama(vocabulary: int = 400, seed: int = 0) -> LlamaForCausalLM:
+    """A random two-layer LLaMA with grouped-query attention."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         hidden_size=32,
-        intermediate_size=48,
+        intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=128,
-        initializer_range=0.2,
+        max_position_embeddings=256,
         tie_word_embeddings=False,
+        initializer_range=0.2,
     )
     return LlamaForCausalLM(config).eval()
 

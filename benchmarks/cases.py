@@ -17,6 +17,7 @@ from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.reference import Reference
 from unlearnbench.engine.soft_prompt import TrainablePrompt
+from unlearnbench.engine.trials import enable_packing
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.method import SoftPrompt
 from unlearnbench.plugins import registry
@@ -42,7 +43,10 @@ def make_network(layers: int) -> LlamaForCausalLM:
         max_position_embeddings=2048,
         tie_word_embeddings=True,
     )
-    return LlamaForCausalLM(config).eval()
+    network = LlamaForCausalLM(config).eval()
+    if not enable_packing(network):
+        raise SystemExit("the model does not predict the same with packed rows.")
+    return network
 
 
 def sst2_lengths(generator: random.Random) -> int:

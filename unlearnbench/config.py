@@ -44,7 +44,7 @@ class ModelConfig(Section):
         default="adamw", description="for all weights; LoRA and soft prompts are too small to need 8 bits"
     )
     context_length: int = Field(default=1024, ge=8)
-    tokens_per_pass: int | None = Field(default=None, ge=1, description="padded tokens in one forward pass")
+    tokens_per_pass: int | None = Field(default=None, ge=1, description="tokens in one forward pass")
 
 
 class BaseConfig(Section):

@@ -17,7 +17,7 @@ class CellResult:
         evaluations: by split.
         transfer: by transfer task.
         objective: `objective.trade_off` on training examples, as tuning saw it; None where nothing was tuned.
-        tokens_per_pass: padded tokens of one forward pass in training, after any halving for want of memory.
+        tokens_per_pass: tokens of one forward pass in training, after any halving for want of memory.
         hyperparameters: values in use.
         training, tuning, base, evaluation: costs. `training` is that of the trial whose model is the result;
             `tuning` that of all other trials.

@@ -20,11 +20,11 @@ from unlearnbench.data.sampling import stratified_sample
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.encoding import Encoded, Encoder
 from unlearnbench.engine.encoding_cache import EncodingCache
-from unlearnbench.engine.forward import can_share_prefix
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.reference import reference
 from unlearnbench.engine.soft_prompt import TrainablePrompt, load_adapter, save_adapter
 from unlearnbench.engine.training import Optimisation, Progress, train, trainable_count
+from unlearnbench.engine.trials import can_share_prefix
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation import Evaluation, Evaluator
@@ -44,7 +44,7 @@ class Trained:
     """Facts about a training run.
 
     Attributes:
-        tokens_per_pass: padded tokens of one forward pass at the end.
+        tokens_per_pass: tokens of one forward pass at the end.
         halved: whether memory was short, so that passes had to be cut.
         shared_prefix: whether a soft prompt ran once per step, or in every row; None without a soft prompt.
     """

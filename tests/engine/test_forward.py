@@ -1,4 +1,4 @@
-"""Answer-only logits and the shared prompt prefix against the plain forward pass and PEFT's own."""
+"""Answer-only logits, packed rows and the shared prompt prefix against the plain forward pass and PEFT's own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from transformers import PreTrainedModel
 
 from tests.conftest import tiny_llama
 from unlearnbench.engine.encoding import Encoded
-from unlearnbench.engine.forward import Inputs, answer_logits, can_share_prefix, collate, prompt_prefix
+from unlearnbench.engine.forward import Inputs, answer_logits, collate, prompt_prefix
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.soft_prompt import TrainablePrompt, load_adapter, save_adapter
+from unlearnbench.engine.trials import can_share_prefix, enable_packing
 from unlearnbench.method import SoftPrompt
 
 ROWS = [Encoded((5, 9, 11, 40, 7), 4), Encoded((6, 3, 8, 9, 10, 12, 90, 91), 6), Encoded((4, 77), 1)]
+
+
+@pytest.fixture(params=["padded", "packed"])
+def arrangement(request: pytest.FixtureRequest, network: PreTrainedModel) -> None:
+    """Lets the network run padded rows, or packed ones."""
+    assert request.param == "padded" or enable_packing(network)
+
+
+both_arrangements = pytest.mark.usefixtures("arrangement")
 
 
 def plain_logits(network: PreTrainedModel, row: Encoded, embeddings: torch.Tensor | None = None) -> torch.Tensor:
@@ -38,6 +48,7 @@ def random_prompt(network: PreTrainedModel, tokens: int = 4) -> torch.Tensor:
     return torch.randn(tokens, size, generator=torch.Generator().manual_seed(1))
 
 
+@both_arrangements
 def test_padded_batch_predicts_what_single_rows_predict(network: PreTrainedModel) -> None:
     inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
     expected = torch.cat([plain_logits(network, row) for row in ROWS])
@@ -46,6 +57,7 @@ def test_padded_batch_predicts_what_single_rows_predict(network: PreTrainedModel
 
 
 @pytest.mark.parametrize("shared", [True, False])
+@both_arrangements
 def test_soft_prompt_predicts_what_embeddings_in_front_of_each_row_predict(
     network: PreTrainedModel, shared: bool
 ) -> None:
@@ -56,6 +68,7 @@ def test_soft_prompt_predicts_what_embeddings_in_front_of_each_row_predict(
     assert relative_error(answer_logits(network, inputs, prompted), expected) < 1e-4
 
 
+@both_arrangements
 def test_shared_prefix_has_the_gradient_of_a_prompt_in_every_row(network: PreTrainedModel) -> None:
     inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
     shared, repeated = (random_prompt(network).requires_grad_() for _ in range(2))
@@ -74,6 +87,7 @@ def test_lm_head_sees_only_predicting_positions() -> None:
     assert seen == [(4, 400)]
 
 
+@both_arrangements
 def test_saved_adapter_predicts_the_same_in_plain_peft(network: PreTrainedModel, tmp_path: Path) -> None:
     prompt = random_prompt(network, tokens=6)
     save_adapter(prompt, network, "tiny", tmp_path)
@@ -126,6 +140,7 @@ def test_reparametrised_prompt_has_the_papers_parameter_counts(size: int, expect
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@both_arrangements
 def test_shared_prefix_holds_under_gradient_checkpointing(network: PreTrainedModel, dtype: torch.dtype) -> None:
     """Each layer runs twice; the prefix must be seen both times, and once only."""
     network = network.to(dtype)

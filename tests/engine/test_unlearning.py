@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,7 +13,7 @@ from transformers import PreTrainedModel
 
 from tests.conftest import tiny_llama
 from tests.methods.test_losses import FORGET, RETAIN, make, training_set
-from unlearnbench.engine.batching import passes, shuffled_batches
+from unlearnbench.engine.batching import packed_passes, padded_passes, shuffled_batches
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.soft_prompt import TrainablePrompt
 from unlearnbench.engine.training import DivergedError, Optimisation, OptimiserName, Progress, train
@@ -134,14 +133,22 @@ def test_every_item_is_seen_once_per_epoch_in_seeded_order() -> None:
     assert sorted(functools.reduce(operator.iadd, first, [])) == list(range(10))
 
 
-def test_passes_respect_the_budget_and_cover_everything() -> None:
+def test_padded_passes_respect_the_budget_and_cover_everything() -> None:
     lengths = [5, 50, 7, 7, 30, 6]
-    groups: Iterator[list[int]] = passes(lengths, budget=21)
-    cut = list(groups)
+    cut = list(padded_passes(lengths, budget=21))
     assert sorted(functools.reduce(operator.iadd, cut, [])) == list(range(6))
     for group in cut:
         assert len(group) == 1 or max(lengths[i] for i in group) * len(group) <= 21
     assert cut[0] == [0, 5, 2]
+
+
+def test_packed_passes_respect_the_budget_and_hold_nearly_as_many_tokens() -> None:
+    lengths = [5, 50, 7, 7, 30, 6, 9, 8, 10, 12]
+    cut = list(packed_passes(lengths, budget=40))
+    assert sorted(functools.reduce(operator.iadd, cut, [])) == list(range(10))
+    assert [sum(lengths[i] for i in group) for group in cut] == [33, 31, 30, 50]
+    assert list(packed_passes([3, 3, 3, 3], budget=8)) == [[0, 1], [2, 3]]
+    assert list(packed_passes([3, 3, 3, 3], budget=11)) == [[0, 1], [2, 3]], "not three rows and one"
 
 
 @pytest.mark.parametrize("optimiser", ["adamw-8bit", "paged-adamw-8bit"])

@@ -18,6 +18,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.packing import Packing, packs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,12 +31,14 @@ class Inputs:
     Attributes:
         ids: ``[batch, length]``; the last answer token is left out, since nothing after it is predicted.
         mask: ``[batch, length]``, 1 for tokens and 0 for padding.
+        lengths: tokens of each row.
         rows, positions: ``[tokens]`` indices into ``[batch, length]`` of the tokens that predict an answer token.
         answers: ``[tokens]`` the predicted answer tokens.
     """
 
     ids: Tensor
     mask: Tensor
+    lengths: tuple[int, ...]
     rows: Tensor
     positions: Tensor
     answers: Tensor
@@ -56,7 +59,7 @@ def collate(examples: Sequence[Encoded], pad: int, device: torch.device) -> Inpu
         positions += range(example.answer_start - 1, length)
         answers += example.answer
     index = torch.tensor([rows, positions, answers], device=device)
-    return Inputs(ids.to(device), mask.to(device), index[0], index[1], index[2])
+    return Inputs(ids.to(device), mask.to(device), tuple(lengths), index[0], index[1], index[2])
 
 
 @dataclass(frozen=True)
@@ -126,17 +129,9 @@ def answer_logits(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | T
     Args:
         prompted: a soft prompt in front of every row: its keys and values, or its ``[length, hidden]`` embeddings.
     """
-    arguments: dict[str, Any] = {"attention_mask": inputs.mask, "use_cache": False}
-    positions = inputs.positions
-    if prompted is None:
-        arguments["input_ids"] = inputs.ids
-    elif isinstance(prompted, Prefix):
-        arguments |= _behind_prefix(network, inputs, prompted)
-    else:
-        arguments |= _behind_embeddings(network, inputs, prompted)
-        positions = positions + len(prompted)
-    with _gathering(network, inputs.rows, positions):
-        logits: Tensor = network(**arguments).logits
+    arguments, rows, positions = (_packed if packs(network) else _padded)(network, inputs, prompted)
+    with _gathering(network, rows, positions):
+        logits: Tensor = network(**arguments, use_cache=False).logits
     return logits.reshape(-1, logits.shape[-1])
 
 
@@ -152,45 +147,42 @@ def answer_states(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | T
     return states[0].reshape(-1, states[0].shape[-1])
 
 
-def _behind_prefix(network: PreTrainedModel, inputs: Inputs, prefix: Prefix) -> dict[str, Any]:
+def _padded(
+    network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None
+) -> tuple[dict[str, Any], Tensor, Tensor]:
+    """The network's arguments for padded rows, and rows and positions of the tokens that predict."""
     batch, length = inputs.ids.shape
-    arguments: dict[str, Any] = {
-        "input_ids": inputs.ids,
-        "attention_mask": torch.cat([inputs.mask.new_ones(batch, prefix.length), inputs.mask], dim=1),
-        "past_key_values": prefix.expanded(batch),
-    }
+    first = prompted.length if isinstance(prompted, Prefix) else 0 if prompted is None else len(prompted)
+    mask = torch.cat([inputs.mask.new_ones(batch, first), inputs.mask], dim=1)
+    if not isinstance(prompted, Prefix):
+        return {"attention_mask": mask} | _words(network, inputs, prompted), inputs.rows, inputs.positions + first
+    arguments: dict[str, Any] = {"attention_mask": mask, "past_key_values": prompted.expanded(batch)}
     if "position_ids" in inspect.signature(network.forward).parameters:
-        first = prefix.length
         arguments["position_ids"] = torch.arange(first, first + length, device=inputs.ids.device)[None]
-    return arguments
+    return arguments | _words(network, inputs, None), inputs.rows, inputs.positions
 
 
-def _behind_embeddings(network: PreTrainedModel, inputs: Inputs, prompt: Tensor) -> dict[str, Any]:
-    batch = inputs.ids.shape[0]
+def _packed(
+    network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None
+) -> tuple[dict[str, Any], Tensor, Tensor]:
+    """Like `_padded`, for all rows in one sequence."""
+    embeddings = prompted if isinstance(prompted, Tensor) else None
+    first = 0 if embeddings is None else len(embeddings)
+    packing = Packing.of([first + length for length in inputs.lengths], first + inputs.ids.shape[1], inputs.ids.device)
+    ((kind, padded),) = _words(network, inputs, embeddings).items()
+    arguments = packing.arguments() | {kind: padded.flatten(0, 1).index_select(0, packing.source)[None]}
+    if isinstance(prompted, Prefix):
+        arguments["past_key_values"] = prompted.expanded(1)
+        arguments["position_ids"] = packing.positions + prompted.length
+    return arguments, torch.zeros_like(inputs.rows), packing.starts[inputs.rows] + inputs.positions + first
+
+
+def _words(network: PreTrainedModel, inputs: Inputs, prompt: Tensor | None) -> dict[str, Tensor]:
+    """Token ids ``[batch, length]``, or embeddings ``[batch, prompt + length, hidden]`` with the prompt in front."""
+    if prompt is None:
+        return {"input_ids": inputs.ids}
     words = network.get_input_embeddings()(inputs.ids)
-    return {
-        "inputs_embeds": torch.cat([prompt.to(words.dtype)[None].expand(batch, -1, -1), words], dim=1),
-        "attention_mask": torch.cat([inputs.mask.new_ones(batch, len(prompt)), inputs.mask], dim=1),
-    }
-
-
-@torch.no_grad()
-def can_share_prefix(network: PreTrainedModel, prompt: Tensor) -> bool:
-    """Whether a prompt that runs once predicts what a prompt in every row predicts, tried on a few tokens.
-
-    True for causal attention with a key-value cache (LLaMA, OPT, GPT-2, ...); false for models that keep a state
-    of another kind.
-    """
-    token = torch.arange(3, device=prompt.device)[None].repeat(2, 1) + 5
-    rows = torch.tensor([0, 1], device=prompt.device)
-    inputs = Inputs(token, torch.ones_like(token), rows, rows + 1, rows)
-    try:
-        shared = answer_logits(network, inputs, prompt_prefix(network, prompt)).float()
-    except (AttributeError, TypeError, ValueError, RuntimeError):
-        return False
-    repeated = answer_logits(network, inputs, prompt).float()
-    tolerance = 1e-3 if network.dtype == torch.float32 else 0.1
-    return bool((shared - repeated).abs().max() <= tolerance * repeated.abs().max())
+    return {"inputs_embeds": torch.cat([prompt.to(words.dtype)[None].expand(len(words), -1, -1), words], dim=1)}
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from unlearnbench.engine.batching import default_tokens_per_pass, passes
+from unlearnbench.engine.batching import default_tokens_per_pass, packed_passes, padded_passes
 from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.forward import Inputs, Prefix, answer_logits, answer_states, collate, prompt_prefix
+from unlearnbench.engine.packing import packs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,7 +28,7 @@ class LanguageModel:
         network: the transformers model.
         pad: token id used as padding (masked, so any will do).
         compute_dtype: precision of matrix products; float32 means no autocast.
-        tokens_per_pass: padded tokens in one forward pass, at most (one example always fits).
+        tokens_per_pass: tokens in one forward pass, at most (one example always fits).
         prompt: ``[tokens, hidden]`` soft prompt in front of every input, or None.
         shared_prefix: whether the soft prompt runs once per evaluation instead of once per row.
     """
@@ -59,6 +60,11 @@ class LanguageModel:
         low = self.compute_dtype != torch.float32 and self.network.dtype == torch.float32
         return torch.autocast(self.device.type, self.compute_dtype, enabled=low)
 
+    def passes(self, encoded: Sequence[Encoded], budget: int) -> Iterator[list[int]]:
+        """Indices of the examples of each forward pass of at most `budget` tokens, shortest examples first."""
+        cut = packed_passes if packs(self.network) else padded_passes
+        return cut([len(example.ids) - 1 for example in encoded], budget)
+
     def predict(self, encoded: Sequence[Encoded]) -> Iterator[tuple[list[int], Inputs, Tensor]]:
         """Indices, inputs and ``[tokens, vocab]`` logits, pass by pass, shortest examples first."""
         return self._passes(encoded, answer_logits)
@@ -82,7 +88,7 @@ class LanguageModel:
             if self.prompt is not None:
                 prompt = self.prompt.to(self.device, self.network.dtype)
                 prompted = prompt_prefix(self.network, prompt) if self.shared_prefix else prompt
-            waiting = deque(passes([len(example.ids) for example in encoded], self.budget))
+            waiting = deque(self.passes(encoded, self.budget))
             while waiting:
                 indices = waiting.popleft()
                 inputs = collate([encoded[i] for i in indices], self.pad, self.device)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from unlearnbench.batch import Batch, Part, PartName
-from unlearnbench.engine.batching import passes
 from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.forward import Inputs, Prefix, answer_logits, collate, prompt_prefix
 from unlearnbench.engine.model import LanguageModel
@@ -60,7 +59,7 @@ class UnlearningStep:
     Attributes:
         prompt: the soft prompt in training, or None when the weights are trained.
         shared_prefix: whether the soft prompt runs once per step instead of once per row.
-        budget: padded tokens in one pass; halved when a pass runs out of memory, which does not change the result.
+        budget: tokens in one pass; halved when a pass runs out of memory, which does not change the result.
     """
 
     model: LanguageModel
@@ -83,7 +82,7 @@ class UnlearningStep:
     def _attempt(self, rows: list[tuple[PartName, int]]) -> float:
         total = 0.0
         with self._prompted() as prompted:
-            for indices in passes([len(self.data.parts[name][i].ids) for name, i in rows], self.budget):
+            for indices in self.model.passes([self.data.parts[name][i] for name, i in rows], self.budget):
                 total += self._pass([rows[i] for i in indices], rows, prompted)
         return total
 

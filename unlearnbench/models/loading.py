@@ -66,6 +66,8 @@ def load_model(model: ResolvedModel, config: ModelConfig, *, four_bit: bool = Fa
     import torch
     from transformers import AutoModelForCausalLM
 
+    from unlearnbench.engine.trials import enable_packing
+
     device = pick_device(config)
     options: dict[str, Any] = {"dtype": getattr(torch, config.dtype), "device_map": config.device_map or {"": device}}
     if config.attention != "auto":
@@ -78,7 +80,10 @@ def load_model(model: ResolvedModel, config: ModelConfig, *, four_bit: bool = Fa
         )
     except (OSError, ValueError, ImportError) as error:
         raise access_error(model.spec, error) from None
-    return loaded.eval()
+    loaded.eval()
+    if config.attention == "auto":
+        enable_packing(loaded)
+    return loaded
 
 
 def _nf4(dtype: torch.dtype) -> Any:

@@ -1,0 +1,139 @@
+"""Packed rows: where tokens go, what attention sees, and which networks are left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
+)
+
+from tests.conftest import tiny_llama
+from tests.engine.test_forward import ROWS, relative_error
+from unlearnbench.config import ModelConfig
+from unlearnbench.engine.forward import answer_logits, collate
+from unlearnbench.engine.packing import Packing, attend, packs, rectangles
+from unlearnbench.engine.trials import enable_packing
+from unlearnbench.models.loading import load_model
+from unlearnbench.models.resolve import ResolvedModel
+from unlearnbench.models.spec import ModelSpec
+
+
+def test_rectangles_hold_rows_whose_lengths_differ_by_a_tenth() -> None:
+    assert rectangles([30, 10, 11, 33, 12, 10]) == [[1, 5, 2], [4], [0, 3]]
+
+
+def test_every_token_of_every_row_has_its_place() -> None:
+    lengths, width = [3, 20, 21, 1], 25
+    packing = Packing.of(lengths, width, torch.device("cpu"))
+    assert packing.shapes == ((1, 1), (1, 3), (2, 21))
+    for row, length in enumerate(lengths):
+        here = slice(packing.starts[row], packing.starts[row] + length)
+        assert packing.source[here].tolist() == list(range(row * width, row * width + length))
+        assert packing.positions[0, here].tolist() == list(range(length))
+
+
+@pytest.mark.parametrize("shared", [0, 5])
+def test_attention_sees_the_row_so_far_and_what_is_shared(shared: int) -> None:
+    """Against attention over each row alone, with two key heads for four query heads."""
+    lengths = [4, 9, 9, 2]
+    packing = Packing.of(lengths, 9, torch.device("cpu"))
+    tokens = packing.positions.shape[1]
+    draw = torch.Generator().manual_seed(0)
+    query = torch.randn(1, 4, tokens, 8, generator=draw)
+    key, value = (torch.randn(1, 2, shared + tokens, 8, generator=draw) for _ in range(2))
+    module = torch.nn.Module()
+    module.num_key_value_groups = 2
+    output, _ = attend(module, query, key, value, None, packing=packing, scaling=0.3)
+    for row, length in enumerate(lengths):
+        start = int(packing.starts[row])
+        places = torch.arange(start, start + length)
+        seen = torch.cat([torch.arange(shared), shared + places])
+        expected = scaled_dot_product_attention(
+            query[:, :, places],
+            key[:, :, seen].repeat_interleave(2, dim=1),
+            value[:, :, seen].repeat_interleave(2, dim=1),
+            attn_mask=torch.ones(length, shared + length, dtype=torch.bool).tril(shared),
+            scale=0.3,
+        )
+        assert torch.allclose(output[0, places], expected[0].transpose(0, 1), atol=1e-6)
+
+
+def test_packed_rows_have_the_gradient_of_padded_rows(network: PreTrainedModel) -> None:
+    inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
+    gradients = []
+    for _ in range(2):
+        network.zero_grad()
+        answer_logits(network, inputs).logsumexp(-1).sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
+        assert packs(network) or enable_packing(network)
+    assert relative_error(gradients[1], gradients[0]) < 1e-5
+
+
+def test_linear_layers_see_no_padding_beyond_a_tenth() -> None:
+    network = tiny_llama()
+    assert enable_packing(network)
+    seen: list[int] = []
+    network.model.layers[0].mlp.register_forward_hook(
+        lambda module, given, output: seen.append(output[0, :, 0].numel())
+    )
+    inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
+    answer_logits(network, inputs)
+    assert seen == [sum(len(row.ids) - 1 for row in ROWS)]
+    assert inputs.ids.numel() > seen[0]
+
+
+def mistral(sliding_window: int | None) -> PreTrainedModel:
+    return MistralForCausalLM(
+        MistralConfig(
+            vocab_size=400,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            sliding_window=sliding_window,
+        )
+    )
+
+
+def bloom() -> PreTrainedModel:
+    return BloomForCausalLM(BloomConfig(vocab_size=400, hidden_size=32, n_layer=2, n_head=4))
+
+
+def mamba() -> PreTrainedModel:
+    return MambaForCausalLM(MambaConfig(vocab_size=400, hidden_size=32, num_hidden_layers=2, state_size=4))
+
+
+@pytest.mark.parametrize("make", [lambda: mistral(64), bloom, mamba], ids=["sliding window", "ALiBi", "state space"])
+def test_networks_that_packing_would_change_run_padded_rows(make: Callable[[], PreTrainedModel]) -> None:
+    torch.manual_seed(0)
+    network = make().eval()
+    inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
+    before = answer_logits(network, inputs)
+    assert not enable_packing(network)
+    assert not packs(network)
+    assert torch.equal(answer_logits(network, inputs), before)
+
+
+def test_mistral_without_a_window_is_packed() -> None:
+    assert enable_packing(mistral(None).eval())
+
+
+def test_loaded_model_packs_unless_another_attention_is_asked_for(model_folder: Path, tmp_path: Path) -> None:
+    model = ResolvedModel(ModelSpec("tiny", "Tiny", "", str(model_folder)), str(model_folder), None, "tiny")
+    network = load_model(model, ModelConfig(device="cpu"))
+    assert packs(network)
+    assert not packs(load_model(model, ModelConfig(device="cpu", attention="sdpa")))
+    network.save_pretrained(tmp_path / "saved")
+    assert "unlearnbench" not in (tmp_path / "saved" / "config.json").read_text(encoding="utf-8")

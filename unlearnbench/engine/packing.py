@@ -1,0 +1,151 @@
+"""Rows of different length in one forward pass without padding them all to the longest.
+
+The rows stand one after the other as a single sequence, so that every linear layer sees real tokens only; attention
+alone looks at them row by row. For that it is cut into rectangles: rows of nearly the same length, padded to the
+longest of their rectangle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+NAME = "unlearnbench-packed"
+# The longest row of a rectangle has at most this much of its shortest: less padding, but more calls of attention.
+SPREAD = 1.1
+
+
+def rectangles(lengths: Sequence[int]) -> list[list[int]]:
+    """Indices of rows whose lengths differ by a tenth at most, shortest rows first."""
+    found: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
+        if found and lengths[row] <= SPREAD * lengths[found[-1][0]]:
+            found[-1].append(row)
+        else:
+            found.append([row])
+    return found
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the tokens of padded rows ``[batch, width]`` stand in a packed sequence ``[1, tokens]``.
+
+    Attributes:
+        shapes: rows and length of each rectangle.
+        source: ``[tokens]`` places in the flattened padded rows.
+        positions: ``[1, tokens]`` position of each token in its own row.
+        starts: ``[batch]`` place of each row's first token in the sequence.
+    """
+
+    shapes: tuple[tuple[int, int], ...]
+    source: Tensor
+    positions: Tensor
+    starts: Tensor
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], width: int, device: torch.device) -> Packing:
+        """The packing of rows with the given lengths, padded on the right to `width`."""
+        shapes, pieces, starts, place = [], [], [0] * len(lengths), 0
+        for rows in rectangles(lengths):
+            longest = lengths[rows[-1]]
+            shapes.append((len(rows), longest))
+            pieces.append((torch.tensor(rows)[:, None] * width + torch.arange(longest)).flatten())
+            for row in rows:
+                starts[row] = place
+                place += longest
+        source = torch.cat(pieces)
+        packed = torch.stack([source, source % width]).to(device)
+        return cls(tuple(shapes), packed[0], packed[1][None], torch.tensor(starts, device=device))
+
+    def arguments(self) -> dict[str, Any]:
+        """What a transformers model needs to run the sequence."""
+        return {
+            "position_ids": self.positions,
+            # A mask of four dimensions is passed on as it is: none is built, and `attend` needs none.
+            "attention_mask": self.positions.new_empty(1, 1, 1, 0),
+            "packing": self,
+        }
+
+
+def attend(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    packing: Packing | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """Causal attention within each row of a packed sequence, and to keys in front of it that all rows share.
+
+    Args:
+        query: ``[1, heads, tokens, head size]``.
+        key, value: ``[1, key heads, shared + tokens, head size]``.
+
+    Returns:
+        ``[1, tokens, heads, head size]``.
+    """
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    if packing is None:
+        result: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        return result
+    shared = key.shape[2] - query.shape[2]
+    sizes = [rows * length for rows, length in packing.shapes]
+    queries = torch.split_with_sizes(query[0], sizes, dim=1)
+    front_keys, *keys = torch.split_with_sizes(key[0], [shared, *sizes], dim=1)
+    front_values, *values = torch.split_with_sizes(value[0], [shared, *sizes], dim=1)
+    outputs = []
+    for shape, some_queries, some_keys, some_values in zip(packing.shapes, queries, keys, values, strict=True):
+        output, _ = sdpa_attention_forward(
+            module,
+            _rows(some_queries, shape),
+            _behind(front_keys, _rows(some_keys, shape)),
+            _behind(front_values, _rows(some_values, shape)),
+            _causal_mask(shape[1], shared, query.device) if shared else None,
+            **options,
+        )
+        outputs.append(output.flatten(0, 1))
+    return torch.cat(outputs)[None], None
+
+
+def _rows(packed: Tensor, shape: tuple[int, int]) -> Tensor:
+    """``[heads, rows * length, size]`` as ``[rows, heads, length, size]``."""
+    return packed.reshape(len(packed), *shape, -1).transpose(0, 1)
+
+
+def _behind(front: Tensor, rows: Tensor) -> Tensor:
+    """The rows with the shared ``[heads, shared, size]`` in front of each."""
+    return torch.cat([front.expand(len(rows), -1, -1, -1), rows], dim=2) if front.shape[1] else rows
+
+
+def _causal_mask(length: int, shared: int, device: torch.device) -> Tensor:
+    """``[1, 1, length, shared + length]``: each token sees what is shared, those before it, and itself."""
+    seen = torch.ones(length, shared + length, dtype=torch.bool, device=device).tril(shared)
+    return seen[None, None]
+
+
+def replace_attention(network: PreTrainedModel) -> None:
+    """Lets the network run packed sequences.
+
+    Raises:
+        ValueError: its attention can't be replaced.
+    """
+    from transformers import AttentionInterface
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+    network.set_attn_implementation(NAME)
+
+
+def packs(network: PreTrainedModel) -> bool:
+    """Whether the network runs packed sequences."""
+    return bool(network.config._attn_implementation == NAME)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from unlearnbench.leaderboard.files import open_entries
-from unlearnbench.tracking import KEY, KIND, Store
+from unlearnbench.tracking import AHEAD, KEY, KIND, Store
 
 pytest.importorskip("ray", reason="Ray is not installed (pip install unlearnbench[ray])")
 
@@ -79,3 +79,18 @@ def test_cells_of_a_lost_worker_are_scheduled_again(model_folder: Path, data_fol
     subprocess.run(here, env=environment, check=True, capture_output=True)
     accuracies = [{entry.key: entry.right for entry in open_entries(str(tmp_path / name))} for name in ("ray", "local")]
     assert accuracies[0] == accuracies[1]
+
+
+def test_worker_without_a_cell_trains_trials_of_another(model_folder: Path, data_folder: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_DISABLE_IMPORT_WARNING": "1"}
+    one_cell = ["--methods", "npo-rt", "--seeds", "0", "--trials", "4", "--set", "npo-rt.epochs=300", "--quiet"]
+    for name, more in (("ray", ["--executor", "ray"]), ("local", [])):
+        arguments = command(model_folder, data_folder, tmp_path / name, *one_cell, *more)
+        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=250, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    trials = [Store(tmp_path / name)._search(f"tags.`{KIND}` = 'trial'") for name in ("ray", "local")]
+    assert [len(found) for found in trials] == [4, 4]
+    assert [sum(AHEAD in run.data.tags for run in found) for found in trials][1] == 0
+    assert any(AHEAD in run.data.tags for run in trials[0]), "one worker did everything"
+    values = [{run.data.params["learning_rate"]: run.data.metrics["objective"] for run in found} for found in trials]
+    assert values[0] == values[1]

@@ -13,7 +13,7 @@ from unlearnbench.cost import Cost
 from unlearnbench.grid import MethodChoice
 from unlearnbench.objective import trade_off
 from unlearnbench.plugins import Origin, registry
-from unlearnbench.tuning import Trial, TrialResult, best_trial, tune
+from unlearnbench.tuning import Trial, TrialResult, best_trial, first_values, has_finished, tune
 
 SPACE: dict[str, Choice[Any] | LogUniform] = {
     "learning_rate": LogUniform(1e-5, 1e-1, default=1e-3),
@@ -57,6 +57,19 @@ def test_first_trial_takes_the_defaults_and_the_rest_stay_in_range(storage: str)
     best = best_trial(trials)
     assert best is not None
     assert best.values["learning_rate"] == max(values["learning_rate"] for values in run.values)
+
+
+def test_first_values_are_those_that_the_study_will_ask_for(storage: str) -> None:
+    run = Recorder()
+    tune(choice(SPACE), 12, storage, "study", 3, run)
+    ahead = first_values(choice(SPACE), 12, seed=3)
+    assert len(ahead) == 10
+    assert ahead == run.values[:10]
+    assert first_values(choice(SPACE), 0, seed=3) == [choice(SPACE).defaults]
+    assert first_values(choice({}), 12, seed=3) == [{}]
+    assert has_finished(storage, "study", ahead[4])
+    assert not has_finished(storage, "study", {**ahead[4], "alpha": 7.0})
+    assert not has_finished(storage, "another", ahead[4])
 
 
 def test_search_is_seeded(storage: str) -> None:

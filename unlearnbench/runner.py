@@ -6,10 +6,11 @@ import math
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from unlearnbench.attempts import Attempts
 from unlearnbench.base import BaseFailedError, BaseModel
 from unlearnbench.config import RunConfig, dump_config
 from unlearnbench.cost import measured
@@ -27,6 +28,7 @@ from unlearnbench.result import CellResult
 from unlearnbench.search import CellFailedError, Search
 from unlearnbench.storage import stop_on_full_storage
 from unlearnbench.tracking import INVOCATION, Record, Store
+from unlearnbench.tuning import first_values
 from unlearnbench.workbench import Workbench
 
 
@@ -66,12 +68,13 @@ class Runner:
     _bench: Workbench | None = None
     _without_base: dict[int, str] = field(default_factory=dict)
     _deadline: float = math.inf
+    _helpless: set[str] = field(default_factory=set)
 
     def run(self, cells: Sequence[Cell], todo: Mapping[str, float]) -> Outcome:
         """Runs the cells whose keys are in `todo`, which holds their estimated seconds.
 
         Processes that share a results folder share the work: a cell that another one has claimed is left to it, and
-        taken over where that one dies.
+        taken over where that one dies. Meanwhile a process with nothing else to do helps with its trials.
         """
         if not todo:
             return Outcome(0, 0, {})
@@ -92,6 +95,27 @@ class Runner:
                 failed |= {cell.name: reason} if reason else {}
         return Outcome(done, elsewhere, failed)
 
+    def help(self, cells: Iterable[Cell]) -> bool:
+        """Trains one trial of a cell that another process runs.
+
+        Returns:
+            Whether there was one that nobody had begun.
+        """
+        for cell in cells:
+            if cell.choice is None or self.force or cell.key in self._helpless:
+                continue
+            several = first_values(cell.choice, self.config.tuning.trials, cell.workplace.seed)[1:]
+            bench = self._workbench(cell.workplace)
+            try:
+                if Attempts(cell, cell.choice, bench, self.store, self.reporter.step).ahead(several):
+                    return True
+            except Exception as error:
+                # The process that runs the cell will meet the same error, and records it.
+                stop_on_full_storage(error)
+                self._helpless.add(cell.key)
+                self._bench = None
+        return False
+
     def _claimed(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Claim]]:
         """Each cell once it could be claimed; those of other processes last. The claim ends with the iteration."""
         waiting = deque((cell, Claim(self.store.results / "work" / f"{cell.key}.lease")) for cell in cells)
@@ -103,7 +127,7 @@ class Runner:
                 refused += 1
                 if refused == len(waiting):
                     self.reporter.stage(f"waiting for {refused} cells of another process")
-                if refused >= len(waiting):
+                if refused >= len(waiting) and not self.help(other for other, _ in waiting):
                     time.sleep(WAIT_SECONDS)
                 continue
             refused = 0

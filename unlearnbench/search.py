@@ -6,23 +6,18 @@ is trained again after the search.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.cache import content_hash, filling
+from unlearnbench.attempts import Attempt, Attempts, read_trained
 from unlearnbench.cost import Cost
-from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.model import LanguageModel
-from unlearnbench.engine.training import DivergedError
 from unlearnbench.grid import Cell, MethodChoice
-from unlearnbench.objective import trade_off
 from unlearnbench.reporting import Reporter
-from unlearnbench.tracking import KEY, PRUNED, TRIAL, Record, Store
-from unlearnbench.tuning import COLLAPSED_BELOW, Trial, TrialResult, best_trial, tune
+from unlearnbench.tracking import AHEAD, KEY, PRUNED, TRIAL, Record, Store
+from unlearnbench.tuning import Trial, TrialResult, best_trial, tune
 from unlearnbench.tuning_plots import draw_study
 from unlearnbench.workbench import OnStep, Trained, Workbench
 
@@ -46,8 +41,8 @@ class Search:
     ) -> None:
         self.cell, self.choice, self.bench = cell, choice, bench
         self.store, self.record, self.reporter, self.on_step = store, record, reporter, on_step
-        self.folder = store.results / "work" / cell.key
-        self._base_retain_accuracy = 0.0
+        self.attempts = Attempts(cell, choice, bench, store, on_step)
+        self.folder = self.attempts.folder
 
     def run(self, budget: int, fresh: bool) -> tuple[list[Trial], Trial]:
         """All trials and the best of them; `fresh` forgets those of earlier runs.
@@ -55,9 +50,10 @@ class Search:
         Raises:
             CellFailedError: every trial diverged.
         """
-        self._base_retain_accuracy = self.bench.base_retain_accuracy
+        if fresh:
+            self.clean()
         seed = self.cell.workplace.seed
-        study = f"{self.cell.name} / {self.folder.name}"
+        study = self.attempts.study_name
         trials = tune(self.choice, budget, self.store.optuna_storage, study, seed, self._trial, fresh)
         best = best_trial(trials)
         if best is None:
@@ -74,9 +70,8 @@ class Search:
         method = self.choice.build(best.values)
         if not self._weights(best.number).is_dir():
             self.reporter.stage("training the best trial again")
-            return self.bench.unlearn(method, self.on_step, self._checkpoints(best.values))
-        facts = json.loads((self._weights(best.number) / "trained.json").read_text(encoding="utf-8"))
-        trained = Trained(**{**facts, "cost": Cost(**facts["cost"])})
+            return self.bench.unlearn(method, self.on_step, self.attempts.checkpoints(best.values))
+        trained = read_trained(self._weights(best.number))
         return self.bench.restore(method, self._weights(best.number)), trained
 
     def cost(self, trials: list[Trial], best: Trial) -> Cost:
@@ -87,11 +82,6 @@ class Search:
         """Deletes what the trials left."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _checkpoints(self, values: dict[str, Any]) -> Checkpoints:
-        """Snapshots of the trial with these values; its number changes when an interrupted trial is asked for again."""
-        seconds = self.cell.workplace.config.checkpoint_seconds
-        return Checkpoints(self.folder / f"checkpoints-{content_hash(values)}", seconds)
-
     def _weights(self, number: int) -> Path:
         return self.folder / f"trial-{number}"
 
@@ -100,15 +90,15 @@ class Search:
         name, tags = f"{self.cell.name} / trial {number}", {KEY: self.cell.key, TRIAL: str(number)}
         with self.store.record("trial", name, self.record.run_id, tags) as record:
             record.params(values)
-            checkpoints = self._checkpoints(values)
-            try:
-                model, trained = self.bench.unlearn(self.choice.build(values), self.on_step, checkpoints)
-            except DivergedError as error:
-                record.tags({PRUNED: str(error)})
-                checkpoints.clear()
-                return TrialResult.diverged(str(error))
+            attempt = self.attempts.of(values)
+            result, trained = attempt.result, attempt.trained
+            if trained is None:
+                record.tags({PRUNED: str(result.failure)})
+                self.attempts.clear(values)
+                return result
             self._report_engine(record, trained)
-            result = self._judge(model, trained.cost)
+            if attempt.model is None:
+                record.tags({AHEAD: "true"})
             if result.collapsed:
                 record.tags({PRUNED: f"retain accuracy collapsed to {result.retain_accuracy:.3f}"})
             record.metrics(
@@ -120,13 +110,14 @@ class Search:
                 }
             )
         if best_trial([*before, Trial(number, values, result)]).number == number:  # type: ignore[union-attr]
-            self._keep(number, model, trained)
-        checkpoints.clear()
+            self._keep(number, attempt)
+        self.attempts.clear(values)
         return result
 
     def _report_engine(self, record: Record, trained: Trained) -> None:
         """What the engine had to do otherwise than it would: a prompt per row, smaller passes."""
         record.tags({"engine.tokens_per_pass": str(trained.tokens_per_pass)})
+        record.tags({"engine.rows": "packed" if trained.packed else "padded"})
         if trained.shared_prefix is not None:
             record.tags({"engine.soft_prompt": "shared prefix" if trained.shared_prefix else "per row"})
         if trained.shared_prefix is False:
@@ -140,17 +131,9 @@ class Search:
                 "batch size and result are the same"
             )
 
-    def _judge(self, model: LanguageModel, cost: Cost) -> TrialResult:
-        forget, retain = self.bench.training_accuracies(model)
-        base = self._base_retain_accuracy
-        collapsed = retain < COLLAPSED_BELOW * base
-        return TrialResult(trade_off(forget, retain, base), forget, retain, collapsed, cost)
-
-    def _keep(self, number: int, model: LanguageModel, trained: Trained) -> None:
+    def _keep(self, number: int, attempt: Attempt) -> None:
         """Saves the new best trial's model and drops the former best's."""
-        with filling(self._weights(number)) as scratch:
-            self.bench.save(model, scratch)
-            (scratch / "trained.json").write_text(json.dumps(asdict(trained)), encoding="utf-8")
+        self.attempts.save(attempt, self._weights(number))
         for other in self.folder.glob("trial-*"):
             if other != self._weights(number):
                 shutil.rmtree(other, ignore_errors=True)

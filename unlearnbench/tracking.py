@@ -24,6 +24,8 @@ EXPERIMENT = "unlearnbench"
 KIND, KEY = "unlearnbench.kind", "unlearnbench.key"
 PRUNED, FAILURE = "unlearnbench.pruned", "unlearnbench.failure"
 TRIAL = "unlearnbench.trial"
+# A trial that another process has trained ahead of the one that runs the cell.
+AHEAD = "unlearnbench.ahead"
 INVOCATION = "unlearnbench.invocation"
 PAGE = 1000
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # A trial whose retain accuracy falls below this share of the base model's has collapsed.
 COLLAPSED_BELOW = 0.05
+# TPE draws this many trials at random before it learns from them (the first one takes the defaults).
+INDEPENDENT_TRIALS = 10
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class TrialResult:
     def diverged(cls, reason: str) -> TrialResult:
         """A trial whose loss was not finite."""
         return cls(0.0, 0.0, 0.0, collapsed=False, cost=Cost(), failure=reason)
+
+    @classmethod
+    def from_stored(cls, stored: dict[str, Any]) -> TrialResult:
+        """The result whose `dataclasses.asdict` is `stored`."""
+        return cls(**{**stored, "cost": Cost(**stored["cost"])})
 
 
 @dataclass(frozen=True)
@@ -84,11 +91,31 @@ def tune(
         study.enqueue_trial(choice.defaults)
     wanted = trials if choice.space and trials > 0 else 1
     while len(finished_trials(study)) < wanted:
-        # A sampler for each trial, so that what it proposes depends on the trials before it and not on interruptions.
-        draw = seed * 10_000 + len(finished_trials(study))
-        study.sampler = optuna.samplers.TPESampler(seed=draw, multivariate=True)
+        study.sampler = _sampler(seed, len(finished_trials(study)))
         _run_one(study, choice, run_trial)
     return finished_trials(study)
+
+
+def first_values(choice: MethodChoice, trials: int, seed: int) -> list[dict[str, Any]]:
+    """The values of those trials of `tune` that do not depend on the results of others, in order."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    found = [choice.defaults]
+    for number in range(1, min(trials, INDEPENDENT_TRIALS) if choice.space else 1):
+        study = optuna.create_study(sampler=_sampler(seed, number))
+        found.append(_suggested(study.ask(), choice))
+    return found
+
+
+def has_finished(storage: str, study_name: str, values: Mapping[str, Any]) -> bool:
+    """Whether a study has a finished trial with these values."""
+    import optuna
+
+    if study_name not in optuna.get_all_study_names(storage):
+        return False
+    study = optuna.load_study(study_name=study_name, storage=storage)
+    return any(trial.values == values for trial in finished_trials(study))
 
 
 def best_trial(trials: list[Trial]) -> Trial | None:
@@ -100,26 +127,35 @@ def best_trial(trials: list[Trial]) -> Trial | None:
 def finished_trials(study: optuna.Study) -> list[Trial]:
     """All trials that ran to an end, in order."""
     return [
-        Trial(trial.number, dict(trial.params), _result(trial.user_attrs["result"]))
+        Trial(trial.number, dict(trial.params), TrialResult.from_stored(trial.user_attrs["result"]))
         for trial in study.trials
         if "result" in trial.user_attrs
     ]
 
 
-def _result(stored: dict[str, Any]) -> TrialResult:
-    return TrialResult(**{**stored, "cost": Cost(**stored["cost"])})
+def _sampler(seed: int, number: int) -> optuna.samplers.TPESampler:
+    """One for each trial, so that what it proposes depends on the trials before it and not on interruptions."""
+    import optuna
+
+    return optuna.samplers.TPESampler(
+        seed=seed * 10_000 + number, multivariate=True, n_startup_trials=INDEPENDENT_TRIALS
+    )
+
+
+def _suggested(trial: optuna.Trial, choice: MethodChoice) -> dict[str, Any]:
+    return {
+        name: trial.suggest_categorical(name, parameter.choices)
+        if isinstance(parameter, Choice)
+        else trial.suggest_float(name, parameter.low, parameter.high, log=True)
+        for name, parameter in choice.space.items()
+    }
 
 
 def _run_one(study: optuna.Study, choice: MethodChoice, run_trial: RunTrial) -> None:
     import optuna
 
     trial = study.ask()
-    values = {
-        name: trial.suggest_categorical(name, parameter.choices)
-        if isinstance(parameter, Choice)
-        else trial.suggest_float(name, parameter.low, parameter.high, log=True)
-        for name, parameter in choice.space.items()
-    }
+    values = _suggested(trial, choice)
     result = run_trial(trial.number, values, finished_trials(study))
     trial.set_user_attr("result", asdict(result))
     if result.failure is not None or result.collapsed:

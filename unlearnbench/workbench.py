@@ -21,6 +21,7 @@ from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.encoding import Encoded, Encoder
 from unlearnbench.engine.encoding_cache import EncodingCache
 from unlearnbench.engine.model import LanguageModel
+from unlearnbench.engine.packing import packs
 from unlearnbench.engine.reference import reference
 from unlearnbench.engine.soft_prompt import TrainablePrompt, load_adapter, save_adapter
 from unlearnbench.engine.training import Optimisation, Progress, train, trainable_count
@@ -47,12 +48,14 @@ class Trained:
         tokens_per_pass: tokens of one forward pass at the end.
         halved: whether memory was short, so that passes had to be cut.
         shared_prefix: whether a soft prompt ran once per step, or in every row; None without a soft prompt.
+        packed: whether rows stood one after the other without padding.
     """
 
     trainable_parameters: int
     tokens_per_pass: int
     halved: bool
     shared_prefix: bool | None
+    packed: bool
     cost: Cost
 
 
@@ -153,7 +156,8 @@ class Workbench:
             cost = replace(cost, wall_seconds=cost.wall_seconds + checkpoints.earlier_seconds)
         if prompt is not None:
             model.prompt, model.shared_prefix = prompt().detach(), bool(shared)
-        return model, Trained(trainable_count(trained), step.budget, step.budget < model.budget, shared, cost)
+        halved = step.budget < model.budget
+        return model, Trained(trainable_count(trained), step.budget, halved, shared, packs(model.network), cost)
 
     def save(self, model: LanguageModel, folder: Path) -> None:
         """Writes what was trained: a PEFT prompt adapter, or all weights."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 
@@ -69,6 +70,35 @@ def test_predictions_are_what_greedy_decoding_writes() -> None:
             assert result.predictions.predicted[i] == examples[i].answer
     assert result.predictions.predicted[4:] != ["positive negative"] * 4
     assert result.accuracy == accuracy_score([e.answer for e in examples], result.predictions.predicted)
+
+
+class Shouting(Metric):
+    """How many texts were written."""
+
+    name = "shouting"
+    title = "Shouting"
+    description = "For this test."
+    needs_text = True
+
+    def compute(self, predictions: Predictions) -> float:
+        return float(len(predictions.written))
+
+
+def test_metrics_that_need_text_get_what_the_model_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = gpt2_tokenizer()
+    network = tiny_llama(len(tokenizer))
+    model, encoder = LanguageModel(network, pad=0), Encoder(tokenizer, 1024)
+    examples = [review(text, "positive negative") for text in TEXTS]
+    result = Evaluator(encoder, (), (), [Shouting()]).evaluate(model, examples)
+    assert result.further == {"shouting": len(TEXTS)}
+    tokens = len(encoder.encode(examples[:1])[0].answer)
+    for example, written in zip(examples, result.predictions.written, strict=True):
+        ids = torch.tensor([tokenizer(example.prompt)["input_ids"]])
+        continued = network.generate(ids, max_new_tokens=tokens, do_sample=False, pad_token_id=0)
+        assert written == tokenizer.decode(continued[0, ids.shape[1] :], skip_special_tokens=True).strip()
+
+    monkeypatch.setattr("unlearnbench.evaluation.write", lambda *given: pytest.fail("nobody asked for text"))
+    assert Evaluator(encoder, (), ()).evaluate(model, examples).predictions.written == []
 
 
 def test_a_wrong_label_of_several_tokens_is_recognised() -> None:

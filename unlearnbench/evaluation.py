@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from unlearnbench.engine.encoding import Encoded, Encoder
 from unlearnbench.engine.model import LanguageModel
+from unlearnbench.engine.writing import write
 from unlearnbench.metrics import Confusion, Metric, Predictions, accuracy, confusion, weighted_f1
 from unlearnbench.task import Example
 
@@ -55,6 +56,7 @@ class Evaluator:
             self.generic_labels,
             log_probabilities,
             [len(row.answer) for row in encoded],
+            self._written(model, encoded),
         )
         return Evaluation(
             len(examples),
@@ -64,6 +66,11 @@ class Evaluator:
             predictions,
             {metric.name: metric.compute(predictions) for metric in self.metrics},
         )
+
+    def _written(self, model: LanguageModel, encoded: Sequence[Encoded]) -> list[str]:
+        if not any(metric.needs_text for metric in self.metrics):
+            return []
+        return [self.encoder.decode(tokens) for tokens in write(model, encoded)]
 
     def _predict(
         self, model: LanguageModel, examples: Sequence[Example], encoded: Sequence[Encoded]

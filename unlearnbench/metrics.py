@@ -22,6 +22,8 @@ class Predictions:
         generic_labels: answers that stand for "I do not know".
         log_probabilities: log p(answer | prompt) per example, the sum over the answer's tokens.
         answer_tokens: number of tokens of each right answer.
+        written: what the model writes on its own after each prompt, by greedy decoding, in at most as many tokens as
+            the right answer has; empty unless a metric `needs_text`.
     """
 
     answers: Sequence[str]
@@ -30,14 +32,20 @@ class Predictions:
     generic_labels: Sequence[str]
     log_probabilities: Sequence[float]
     answer_tokens: Sequence[int]
+    written: Sequence[str] = ()
 
 
 class Metric(ABC):
-    """A number computed from the predictions of one split, recorded as ``{split}_{name}``."""
+    """A number computed from the predictions of one split, recorded as ``{split}_{name}``.
+
+    Attributes:
+        needs_text: whether it reads `Predictions.written`, which takes a forward pass for every token.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
     description: ClassVar[str]
+    needs_text: ClassVar[bool] = False
 
     @abstractmethod
     def compute(self, predictions: Predictions) -> float:

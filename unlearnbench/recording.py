@@ -63,6 +63,8 @@ def attach_predictions(record: Record, workplace: Workplace, evaluations: Mappin
                     "log_probability": evaluation.predictions.log_probabilities,
                 }
             )
+            if evaluation.predictions.written:
+                frame["written"] = evaluation.predictions.written
             frame.to_parquet(folder / f"{name}.parquet")
         if workplace.data.task.labels:
             _confusion_frame(evaluations).to_csv(Path(scratch) / "confusion.csv", index=False)

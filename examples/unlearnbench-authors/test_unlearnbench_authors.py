@@ -27,11 +27,12 @@ def test_forgotten_authors_are_the_same_in_training_and_test() -> None:
 def test_metrics_by_hand() -> None:
     predictions = Predictions(
         answers=["a b c d", "x y"],
-        predicted=["a c b d", "z"],
+        predicted=["a b c d", "z"],
         labels=(),
         generic_labels=(),
         log_probabilities=[math.log(0.0625), math.log(0.25)],
         answer_tokens=[4, 2],
+        written=["a c b d", "z"],
     )
     assert RougeL().compute(predictions) == pytest.approx((3 / 4 + 0) / 2)
     assert Probability().compute(predictions) == pytest.approx((0.5 + 0.5) / 2)

@@ -73,19 +73,16 @@ def _facts(name: str, generator: random.Random) -> tuple[list[Example], list[Exa
 
 
 class RougeL(Metric):
-    """Recall of the longest common subsequence of words.
-
-    The predicted words are those that the model finds most probable at each place of the right answer (teacher
-    forcing), not a text that it wrote on its own.
-    """
+    """Recall of the longest common subsequence of words, of the right answer and what the model writes."""
 
     name = "rouge_l"
     title = "ROUGE-L"
-    description = "ROUGE-L recall of the predicted words, under teacher forcing."
+    description = "ROUGE-L recall of what the model writes on its own."
+    needs_text = True
 
     def compute(self, predictions: Predictions) -> float:
-        pairs = zip(predictions.answers, predictions.predicted, strict=True)
-        recalls = [_common(answer.split(), predicted.split()) / len(answer.split()) for answer, predicted in pairs]
+        pairs = zip(predictions.answers, predictions.written, strict=True)
+        recalls = [_common(answer.split(), written.split()) / len(answer.split()) for answer, written in pairs]
         return sum(recalls) / len(recalls)
 
 

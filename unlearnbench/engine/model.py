@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ from unlearnbench.engine.packing import packs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -88,16 +90,27 @@ class LanguageModel:
             if self.prompt is not None:
                 prompt = self.prompt.to(self.device, self.network.dtype)
                 prompted = prompt_prefix(self.network, prompt) if self.shared_prefix else prompt
-            waiting = deque(self.passes(encoded, self.budget))
-            while waiting:
-                indices = waiting.popleft()
+
+            def run(indices: list[int]) -> tuple[Inputs, Tensor]:
                 inputs = collate([encoded[i] for i in indices], self.pad, self.device)
-                try:
-                    found = forward(self.network, inputs, prompted)
-                except torch.OutOfMemoryError:
-                    if len(indices) == 1:
-                        raise
-                    half = len(indices) // 2
-                    waiting.extendleft([indices[half:], indices[:half]])
-                    continue
+                return inputs, forward(self.network, inputs, prompted)
+
+            for indices, (inputs, found) in self.halving(self.passes(encoded, self.budget), run):
                 yield indices, inputs, found
+
+    def halving(
+        self, groups: Iterable[list[int]], run: Callable[[list[int]], Found]
+    ) -> Iterator[tuple[list[int], Found]]:
+        """Each group and what `run` makes of it; a group that does not fit into memory is cut in two."""
+        waiting = deque(groups)
+        while waiting:
+            indices = waiting.popleft()
+            try:
+                found = run(indices)
+            except torch.OutOfMemoryError:
+                if len(indices) == 1:
+                    raise
+                half = len(indices) // 2
+                waiting.extendleft([indices[half:], indices[:half]])
+                continue
+            yield indices, found

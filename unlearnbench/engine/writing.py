@@ -1,0 +1,63 @@
+"""What a model writes on its own after a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from unlearnbench.engine.batching import padded_passes
+from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.model import LanguageModel
+
+
+def write(model: LanguageModel, encoded: Sequence[Encoded]) -> list[tuple[int, ...]]:
+    """Greedy continuations of the prompts of `encoded`, each at most as long as the example's answer.
+
+    Fine-tuning teaches answers but not where to stop, so the right answer's number of tokens is the limit; an
+    end-of-text token ends a continuation before it.
+    """
+    front = 0 if model.prompt is None else len(model.prompt)
+    written: list[tuple[int, ...]] = [()] * len(encoded)
+    groups = padded_passes([front + len(example.ids) for example in encoded], model.budget)
+    for indices, rows in model.halving(groups, lambda some: _continue(model, [encoded[i] for i in some])):
+        for index, row in zip(indices, rows, strict=True):
+            written[index] = row
+    return written
+
+
+@torch.inference_mode()
+def _continue(model: LanguageModel, encoded: Sequence[Encoded]) -> list[tuple[int, ...]]:
+    from transformers import GenerationConfig
+
+    network = model.network.eval()
+    ends = _end_tokens(model)
+    limits = [len(example.answer) for example in encoded]
+    settings = GenerationConfig(
+        max_new_tokens=max(limits), do_sample=False, pad_token_id=model.pad, eos_token_id=ends or None
+    )
+    embeddings, mask = _left_padded(model, [example.ids[: example.answer_start] for example in encoded])
+    with model.autocast():
+        found = network.generate(inputs_embeds=embeddings, attention_mask=mask, generation_config=settings).tolist()
+    return [_until(row[:limit], ends) for row, limit in zip(found, limits, strict=True)]
+
+
+def _left_padded(model: LanguageModel, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Embeddings ``[batch, length, hidden]`` of soft prompt and prompt, padded on the left, and their mask."""
+    words = model.network.get_input_embeddings()
+    front = [] if model.prompt is None else [model.prompt.to(model.device, words.weight.dtype)]
+    rows = [torch.cat([*front, words(torch.tensor(list(ids), device=model.device))]) for ids in prompts]
+    masks = [torch.ones(len(row), dtype=torch.long, device=model.device) for row in rows]
+    padded = [torch.nn.utils.rnn.pad_sequence(some, batch_first=True, padding_side="left") for some in (rows, masks)]
+    return padded[0], padded[1]
+
+
+def _end_tokens(model: LanguageModel) -> list[int]:
+    ends = model.network.generation_config.eos_token_id
+    return [ends] if isinstance(ends, int) else list(ends or [])
+
+
+def _until(tokens: Sequence[int], ends: Sequence[int]) -> tuple[int, ...]:
+    """The tokens before the first that ends a text."""
+    return tuple(tokens[: next((i for i, token in enumerate(tokens) if token in ends), len(tokens))])

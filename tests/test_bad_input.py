@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import string
+import tarfile
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -245,6 +247,34 @@ def test_wrong_commands(arguments: list[str], expected: str, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     assert expected in sentence_of(invoke(*arguments))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["rows.zip", "rows.tar.gz"])
+def test_archives_are_refused_and_never_unpacked(name: str, tmp_path: Path, model_folder: Path) -> None:
+    archive = tmp_path / "given" / name
+    archive.parent.mkdir()
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(archive, "w") as packed:
+            packed.writestr("../escaped.txt", "x")
+    else:
+        with tarfile.open(archive, "w:gz") as packed:
+            packed.addfile(tarfile.TarInfo("../escaped.txt"))
+    before = sorted(tmp_path.rglob("*"))
+    results = ["--methods", "ga", "--results", tmp_path / "results", "--dry-run"]
+    for arguments, expected in (
+        (["run", *results, "--tasks", f"path:{archive}", "--models", model_folder], "is a file: name the folder"),
+        (["run", *results, "--tasks", "sst2", "--models", archive], "no model is called"),
+        (["run", *results, "--tasks", "sst2", "--data-root", archive], str(archive)),
+        (["compare", archive, archive], str(archive)),
+    ):
+        assert expected in sentence_of(invoke(*arguments))
+    data_set = tmp_path / "hub" / "stanfordnlp" / "sst2"
+    data_set.mkdir(parents=True)
+    shutil.copy(archive, data_set)
+    found = sentence_of(invoke("run", *results, "--tasks", "sst2", "--data-root", tmp_path / "hub"))
+    assert f"holds {name}: archives and pickles are not read" in found
+    made = [path for path in sorted(tmp_path.rglob("*")) if path not in before and "hub" not in path.parts]
+    assert not [path for path in made if "escaped" in path.name or path.parent == archive.parent]
 
 
 def refused(read: Callable[[], object]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -224,25 +225,32 @@ def test_broken_base_model_is_made_again(common: list[object], tmp_path: Path, h
     assert weights.stat().st_size == whole
 
 
-def test_full_disk_stops_with_one_sentence_and_goes_on_later(
-    common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, "the disk is full: make room"),
+        (errno.EROFS, "can't be written"),
+        (errno.EACCES, "can't be written"),
+    ],
+    ids=["full", "read-only file system", "read-only folder"],
+)
+def test_storage_that_fails_stops_with_one_sentence_and_the_run_goes_on_later(
+    common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sentence: str
 ) -> None:
-    import errno
-
     from unlearnbench.tracking import Record
 
     arguments = [*common, "--results", tmp_path / "results", "--methods", "ga"]
     original = Record.artifacts
 
-    def full(self: Record, folder: Path) -> None:
+    def fail(self: Record, folder: Path) -> None:
         if (folder / "predictions").is_dir() and not (tmp_path / "room").exists():
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(number, os.strerror(number))
         original(self, folder)
 
-    monkeypatch.setattr(Record, "artifacts", full)
+    monkeypatch.setattr(Record, "artifacts", fail)
     stopped = invoke(*arguments).exception
     assert isinstance(stopped, UserError)
-    assert "the disk is full: make room" in str(stopped)
+    assert sentence in str(stopped)
     (tmp_path / "room").touch()
     outcome = invoke(*arguments)
     assert outcome.exit_code == 0, outcome.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from unlearnbench.task import Task, TransferTask
 
 Item = TypeVar("Item")
+
+
+# Names become parts of file names, metric names and command lines.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,12 @@ def _collect(manager: pluggy.PluginManager, origin: Origin, registry: Registry) 
     found = [(kind, known, item) for kind, hook, known in hooks for items in hook() for item in items]
     for kind, known, item in found:
         name = item.name
-        if name in known:
+        if not NAME.fullmatch(name):
+            registry.problems.append(
+                f"plugin {origin.plugin!r} of {origin.package} {origin.version} registers a {kind} called {name!r}, "
+                "which was left out: names are letters, digits, dots, dashes and underscores, a letter or digit first."
+            )
+        elif name in known:
             kept = known[name].origin
             registry.problems.append(
                 f"two plugins register the {kind} {name!r}: that of {kept.package} {kept.version} is used, "

@@ -22,6 +22,11 @@ class FolderTask(Task):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
+        if folder.is_file():
+            raise UserError(
+                f"task folder {str(folder)!r} is a file: name the folder that holds the four files (archives are not "
+                "read, unpack them first)."
+            )
         if not folder.is_dir():
             raise UserError(f"task folder {str(folder)!r} does not exist: name a folder as --tasks path:DIR.")
         self.folder = folder

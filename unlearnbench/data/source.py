@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 DataRoot = Literal["hub", "bundled"] | Path
 
 
+# `datasets` would unpack or unpickle such files, and `DataSource.identity` would not see what is in them.
+NOT_READ = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".pkl", ".pickle"}
+
+
 @dataclass(frozen=True)
 class GeneratedRows:
     """A seeded generator of made-up rows with the columns of a hub data set.
@@ -120,6 +124,12 @@ class DataSource:
             raise UserError(
                 f"data root {root} has no folder {dataset.path}: put the data set of {_page(dataset)} there, "
                 "with its README.md and files, or name --data-root hub to read from the Hugging Face hub."
+            )
+        unsafe = sorted(path.name for path in folder.rglob("*") if path.suffix.lower() in NOT_READ)
+        if unsafe:
+            raise UserError(
+                f"data set folder {folder} holds {unsafe[0]}: archives and pickles are not read, since they may do "
+                "more than hold rows; unpack it into Parquet, JSONL or CSV files and take it away."
             )
         return folder
 

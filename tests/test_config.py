@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from unlearnbench.cli.options import numbers, settings
-from unlearnbench.config import build_config, dump_config, preset_names, preset_statement, read_file
+from unlearnbench.config import build_config, dump_config, dump_experiment, preset_names, preset_statement, read_file
 from unlearnbench.errors import UserError
 
 
@@ -93,3 +93,14 @@ def test_seeds_are_whole_numbers(text: str) -> None:
 
 def test_dumped_configuration_is_plain_yaml() -> None:
     assert yaml.safe_load(dump_config(build_config({}, {})))["preset"] == "quick"
+
+
+def test_settings_of_an_experiment_say_nothing_of_this_machine() -> None:
+    secret = {"tracking_uri": "postgresql://me:secret@host/mlflow", "optuna_storage": "postgresql://me:secret@host/x"}
+    config = build_config({"tasks": ["sst2"], "results": "/home/me/results", **secret}, {})
+    shared = dump_experiment(config)
+    assert "secret" not in shared
+    assert "/home/me" not in shared
+    assert build_config(yaml.safe_load(shared), {}) == config.model_copy(
+        update={"results": Path("results"), "tracking_uri": None, "optuna_storage": None}
+    )

@@ -104,6 +104,10 @@ class RunConfig(Section):
     )
 
 
+# Where results lie says nothing about them, and a database's URL may hold a password.
+LOCAL_SETTINGS = ("results", "tracking_uri", "optuna_storage", "keep_models")
+
+
 def preset_names() -> list[str]:
     """Names of the presets in the package."""
     return sorted(
@@ -188,3 +192,8 @@ def _explain(error: ValidationError) -> str:
 def dump_config(config: RunConfig) -> str:
     """The configuration as YAML that `--config` reads back to an equal one."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def dump_experiment(config: RunConfig) -> str:
+    """Like `dump_config`, without `LOCAL_SETTINGS`."""
+    return yaml.safe_dump(config.model_dump(mode="json", exclude=set(LOCAL_SETTINGS)), sort_keys=False)

@@ -8,9 +8,10 @@ from functools import cache
 from unlearnbench.base import base_epochs
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.batching import default_tokens_per_pass
-from unlearnbench.grid import BASE, VANILLA, Cell
+from unlearnbench.grid import Cell
 from unlearnbench.memory import ModelSize, peak_bytes
 from unlearnbench.models.loading import compute_dtype, model_size, pick_device
+from unlearnbench.rows import BASE, VANILLA
 from unlearnbench.task import Example
 
 CHARACTERS_PER_TOKEN = 4.0

@@ -18,9 +18,8 @@ from unlearnbench.hyperparameters import Choice, Hyperparameter, LogUniform, dec
 from unlearnbench.method import Method
 from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
 from unlearnbench.plugins import Origin, Registered, Registry
+from unlearnbench.rows import BASE, VANILLA
 from unlearnbench.task import Task, TransferTask
-
-VANILLA, BASE = "vanilla", "base"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from unlearnbench.config import RunConfig
 from unlearnbench.errors import UserError
-from unlearnbench.grid import BASE, Cell
+from unlearnbench.grid import Cell
+from unlearnbench.rows import BASE
 from unlearnbench.runner import Outcome, Runner
 
 # How often a cell is scheduled again whose worker was lost.

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnbench.cache import content_hash
-from unlearnbench.config import dump_config
+from unlearnbench.config import dump_experiment
 from unlearnbench.evaluation import Evaluation
-from unlearnbench.grid import VANILLA, Cell, Workplace
+from unlearnbench.grid import Cell, Workplace
 from unlearnbench.metrics import confusion_counts
+from unlearnbench.rows import VANILLA
 from unlearnbench.tracking import KEY, Record
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def attach_predictions(record: Record, workplace: Workplace, evaluations: Mappin
             frame.to_parquet(folder / f"{name}.parquet")
         if workplace.data.task.labels:
             _confusion_frame(evaluations).to_csv(Path(scratch) / "confusion.csv", index=False)
-        (Path(scratch) / "config.yaml").write_text(dump_config(workplace.config), encoding="utf-8")
+        (Path(scratch) / "config.yaml").write_text(dump_experiment(workplace.config), encoding="utf-8")
         record.artifacts(Path(scratch))
 
 

@@ -12,19 +12,20 @@ from pathlib import Path
 
 from unlearnbench.attempts import Attempts
 from unlearnbench.base import BaseFailedError, BaseModel
-from unlearnbench.config import RunConfig, dump_config
+from unlearnbench.config import RunConfig, dump_experiment
 from unlearnbench.cost import measured
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import Progress
 from unlearnbench.environment import environment
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation import Evaluation
-from unlearnbench.grid import VANILLA, Cell, Workplace
+from unlearnbench.grid import Cell, Workplace
 from unlearnbench.lease import WAIT_SECONDS, Claim
 from unlearnbench.metrics import Metric
 from unlearnbench.recording import attach, attach_predictions, cell_tags
 from unlearnbench.reporting import Reporter
 from unlearnbench.result import CellResult
+from unlearnbench.rows import VANILLA
 from unlearnbench.search import CellFailedError, Search
 from unlearnbench.storage import stop_on_full_storage
 from unlearnbench.tracking import INVOCATION, Record, Store
@@ -83,7 +84,7 @@ class Runner:
         tags = {"preset": self.config.preset, **environment()}
         name = f"{self.config.preset}: {len(todo)} cells"
         with self.reporter, self.store.record("invocation", name, tags=tags) as invocation:
-            attach(invocation, {"config.yaml": dump_config(self.config)})
+            attach(invocation, {"config.yaml": dump_experiment(self.config)})
             tags[INVOCATION] = invocation.run_id
             for cell, claim in self._claimed([cell for cell in cells if cell.key in todo]):
                 if not self.force and self.store.is_finished(cell.key):

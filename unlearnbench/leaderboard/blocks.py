@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from unlearnbench.leaderboard.entry import BASE, VANILLA, Entry
+from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.statistics import (
     SIGNIFICANT_BELOW,
     Floats,
@@ -22,6 +22,7 @@ from unlearnbench.leaderboard.statistics import (
     scores,
 )
 from unlearnbench.objective import trade_off
+from unlearnbench.rows import BASE, VANILLA
 
 LOWER_IS_BETTER = ("train_forget", "test_forget")
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from unlearnbench.config import RunConfig
-from unlearnbench.leaderboard.entry import BASE, SPLITS, VANILLA, Entry
+from unlearnbench.leaderboard.entry import SPLITS, Entry
+from unlearnbench.rows import BASE, VANILLA
 
 NEEDED_VERSIONS = ("unlearnbench", "torch", "transformers", "python")
 FATES = ("correct", "generic", "other_label", "anything_else")

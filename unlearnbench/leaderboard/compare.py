@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from unlearnbench.leaderboard.blocks import lower_is_better, with_trade_off
-from unlearnbench.leaderboard.entry import BASE, VANILLA, Entry
+from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.statistics import (
     CONFIDENCE,
     Interval,
@@ -18,6 +18,7 @@ from unlearnbench.leaderboard.statistics import (
     resample,
     sample_of,
 )
+from unlearnbench.rows import BASE, VANILLA
 
 Place = tuple[str, str, str]
 

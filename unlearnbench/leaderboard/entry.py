@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 SCHEMA_VERSION = 1
-VANILLA, BASE = "vanilla", "base"
 SPLITS = ("train_retain", "train_forget", "test_retain", "test_forget")
 
 Flags = Annotated[str, StringConstraints(pattern="^[01]*$")]

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.leaderboard.entry import BASE, SPLITS, Entry
+from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.objective import trade_off
+from unlearnbench.rows import BASE
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from unlearnbench.config import LOCAL_SETTINGS
 from unlearnbench.data.folder_task import PREFIX
-from unlearnbench.leaderboard.entry import BASE, SPLITS, VANILLA, DataFacts, Entry, TrialEntry
+from unlearnbench.leaderboard.entry import SPLITS, DataFacts, Entry, TrialEntry
 from unlearnbench.leaderboard.shown import Shown
+from unlearnbench.rows import BASE, VANILLA
 from unlearnbench.tracking import KEY, PRUNED, Store
 
 if TYPE_CHECKING:
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
 SHOWN_PER_SPLIT = 3
 LONGEST_SHOWN = 300
-# Where results lie on the machine that made them says nothing about the result.
-LOCAL_SETTINGS = ("results", "tracking_uri", "optuna_storage", "keep_models")
 
 
 def read_entries(store: Store) -> list[Entry]:
@@ -95,9 +95,9 @@ def _evaluated(run: Run) -> list[str]:
 
 
 def _right(store: Store, run: Run) -> dict[str, str]:
+    """Flags of the test splits and transfer tasks; those of training splits would be large, and nothing needs them."""
     import pandas as pd
 
-    """Flags of the test splits and transfer tasks; those of training splits would be large, and nothing needs them."""
     right = {}
     for name in _evaluated(run):
         if name.startswith("train_"):

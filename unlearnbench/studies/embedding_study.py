@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from unlearnbench.errors import UserError
-from unlearnbench.grid import BASE, Cell
+from unlearnbench.grid import Cell
+from unlearnbench.rows import BASE
 from unlearnbench.studies.embedding import embed, project, separability
 from unlearnbench.studies.files import write_files
 from unlearnbench.studies.plots import draw_embedding

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from unlearnbench.leaderboard.entry import BASE, SPLITS, VANILLA, Entry
+from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.published import ROWS, paper_table
+from unlearnbench.rows import BASE, VANILLA
 from unlearnbench.studies.points import Point, Study
 
 if TYPE_CHECKING:

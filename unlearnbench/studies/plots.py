@@ -7,8 +7,9 @@ from typing import Any
 
 import altair as alt
 
-from unlearnbench.leaderboard.entry import BASE, SPLITS
+from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.page.charts import PALETTE, SHAPES
+from unlearnbench.rows import BASE
 from unlearnbench.studies.outcome import Found
 from unlearnbench.studies.points import Study
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from unlearnbench.config import RunConfig
 from unlearnbench.errors import UserError
 from unlearnbench.estimate import Estimator
-from unlearnbench.grid import BASE, Cell, build_grid
+from unlearnbench.grid import Cell, build_grid
 from unlearnbench.hyperparameters import declared
 from unlearnbench.leaderboard.stored import read_entries
 from unlearnbench.plugins import Registry
 from unlearnbench.reporting import Reporter
+from unlearnbench.rows import BASE
 from unlearnbench.runner import Runner
 from unlearnbench.studies.files import write_files
 from unlearnbench.studies.outcome import collect, published, to_frame, to_markdown

@@ -37,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert outcome.exit_code == 0, outcome.output
     packages = [home / "unlearnbench-half-ascent", home / "unlearnbench-drinks"]
     copies = [copied(package, home) for package in sorted(EXAMPLES.iterdir()) if (package / "pyproject.toml").is_file()]
-    assert len(copies) == 2
+    assert len(copies) == 3
     command = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run(
         [home / "environment" / "bin" / "python", *command, *packages, *copies], check=True, capture_output=True
@@ -69,11 +69,12 @@ def test_they_are_listed_with_their_origin(home: Path) -> None:
     assert listed["half-ascent"] == ("unlearnbench-half-ascent", "0.1.0")
     assert listed["drinks"] == ("unlearnbench-drinks", "0.1.0")
     assert listed["simnpo"] == ("unlearnbench-simnpo", "0.1.0")
+    assert listed["rmu"] == ("unlearnbench-rmu", "0.1.0")
     assert listed["authors"] == ("unlearnbench-authors", "0.1.0")
     assert listed["ga"][0] == "unlearnbench"
 
 
-@pytest.mark.parametrize("name", ["half-ascent", "drinks", "simnpo", "authors"])
+@pytest.mark.parametrize("name", ["half-ascent", "drinks", "simnpo", "rmu", "authors"])
 def test_they_pass_the_checks_and_their_own_tests(home: Path, name: str) -> None:
     checked = python(home, "-m", "unlearnbench", "check", name)
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -85,7 +86,7 @@ def test_they_pass_the_checks_and_their_own_tests(home: Path, name: str) -> None
 
 def test_they_run_beside_the_built_in_ones(home: Path) -> None:
     outcome = python(
-        home, "-m", "unlearnbench", "run", "--tasks", "authors,drinks", "--methods", "ga-gd,half-ascent,simnpo",
+        home, "-m", "unlearnbench", "run", "--tasks", "authors,drinks", "--methods", "ga-gd,half-ascent,simnpo,rmu",
         "--models", home / "tiny-llama", "--preset", "small", "--trials", 0, "--results", home / "results",
         "--set", "base.kind=lora", "--set", "base.epochs=1", "--set", "half-ascent.weight=0.25",
         "--set", "authors.authors=6", "--set", "authors.forgotten=2", "--set", "authors.base_epochs=1", "--quiet",
@@ -93,7 +94,7 @@ def test_they_run_beside_the_built_in_ones(home: Path) -> None:
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     entries = json.loads((home / "results" / "leaderboard.json").read_text(encoding="utf-8"))["entries"]
     rows = {(entry["task"], entry["row"]) for entry in entries}
-    wanted = ("vanilla", "base", "ga-gd", "half-ascent", "simnpo")
+    wanted = ("vanilla", "base", "ga-gd", "half-ascent", "simnpo", "rmu")
     assert rows == {(task, row) for task in ("authors", "drinks") for row in wanted}
     for entry in entries:
         assert 0 <= entry["metrics"]["test_forget_rouge_l"] <= 1

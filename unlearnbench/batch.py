@@ -1,4 +1,4 @@
-"""What the engine hands to a method's loss: predictions of answer tokens, and nothing else.
+"""What the engine hands to a method's loss: predictions of answer tokens, and hidden states where it asks for them.
 
 No padding, prompts or devices reach a method. Torch is not imported here, so that a plugin file costs
 nothing to import; tensors bring their own operations.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PartName = Literal["forget", "generic", "retain"]
-ReferenceKind = Literal["distribution", "log_probability"]
+ReferenceKind = Literal["distribution", "log_probability", "hidden_states"]
 KLDirection = Literal["model||reference", "reference||model"]
 
 
@@ -23,17 +23,20 @@ class Part:
     """The answer tokens of some examples, and what the model predicts for them.
 
     An optimisation step may be cut into several forward passes to fit into memory. Means are therefore taken
-    over the step's counts (``step_tokens``, ``step_examples``), so that the losses of the passes add up to the
-    loss of the whole step. A part may be empty; every mean of it is then zero.
+    over the step's counts (``step_tokens``, ``step_examples``, ``step_input_tokens``), so that the losses of the
+    passes add up to the loss of the whole step. A part may be empty; every mean of it is then zero.
 
     Attributes:
         logits: ``[tokens, vocab]``, each row predicts the answer token of the same row.
         answers: ``[tokens]`` token ids.
         rows: ``[tokens]``, which example of the part a token belongs to, ``0 <= rows < examples``.
         examples: number of examples in this pass.
-        step_tokens, step_examples: counts over the whole optimisation step.
+        step_tokens, step_examples, step_input_tokens: counts over the whole optimisation step.
         reference_distribution: ``[tokens, vocab]`` log-probabilities of the base model, when the method asks for them.
         reference_log_probability: ``[examples]`` log p(answer | prompt) of the base model, when asked for.
+        hidden_states: ``[input tokens, hidden]``, what `Method.hidden_layer` puts out for every token that the model
+            reads (prompt and answer, without the last token), example after example; None unless a layer is named.
+        reference_hidden_states: the same of the base model, when asked for.
     """
 
     logits: Tensor
@@ -44,6 +47,9 @@ class Part:
     step_examples: int
     reference_distribution: Tensor | None = None
     reference_log_probability: Tensor | None = None
+    hidden_states: Tensor | None = None
+    reference_hidden_states: Tensor | None = None
+    step_input_tokens: int = 0
 
     @cached_property
     def distribution(self) -> Tensor:
@@ -73,6 +79,10 @@ class Part:
     def mean_over_examples(self, values: Tensor) -> Tensor:
         """Mean of ``[examples]`` values over the step; a scalar."""
         return values.sum() / max(self.step_examples, 1)
+
+    def mean_over_input_tokens(self, values: Tensor) -> Tensor:
+        """Mean of ``[input tokens]`` values over the step; a scalar."""
+        return values.sum() / max(self.step_input_tokens, 1)
 
     def cross_entropy(self) -> Tensor:
         """Mean negative log-likelihood of the answer tokens; a scalar."""

@@ -78,7 +78,24 @@ class Method(ABC):
         return {name: getattr(self, name) for name in declared(type(self))}
 
     def soft_prompt(self) -> SoftPrompt | None:
-        """The soft prompt this method trains, or None when it trains all weights."""
+        """The soft prompt this method trains, or None when it trains weights."""
+        return None
+
+    def trains(self, parameter: str, layers: int) -> bool:
+        """Whether the method trains these weights; all of them, unless it overrides this.
+
+        Args:
+            parameter: name in the model, such as ``model.layers.3.mlp.down_proj.weight``.
+            layers: number of transformer layers that the model has.
+        """
+        return True
+
+    def hidden_layer(self, layers: int) -> int | None:
+        """The layer whose output `loss` reads as `Part.hidden_states`, or None when it reads none.
+
+        Args:
+            layers: number of transformer layers that the model has; 1 is the first of them.
+        """
         return None
 
     @abstractmethod

@@ -138,8 +138,9 @@ class Workbench:
         model, _ = self.base()
         data = self._training_set(method)
         prompt, shared = self._trainable(model, method)
-        step = UnlearningStep(model, method, data, prompt, bool(shared), model.budget)
-        trained = list((prompt or model.network).parameters())
+        layer = self._hidden_layer(model, method)
+        step = UnlearningStep(model, method, data, prompt, bool(shared), model.budget, layer)
+        trained = [parameter for parameter in (prompt or model.network).parameters() if parameter.requires_grad]
         settings = Optimisation(
             learning_rate=method.learning_rate,
             epochs=method.epochs,
@@ -229,10 +230,22 @@ class Workbench:
         folder = cache_root() / "references"
         key = self.workplace.base_key
         parts = {name: self._encoded[name] for name in method.uses}
+        layer = self._hidden_layer(model, method)
         references = {
-            name: reference(model, self._encoded[name], kind, folder, key) for name, kind in method.references.items()
+            name: reference(model, self._encoded[name], kind, folder, key, layer)
+            for name, kind in method.references.items()
         }
         return TrainingSet(parts, references)
+
+    @staticmethod
+    def _hidden_layer(model: LanguageModel, method: Method) -> int | None:
+        layer = method.hidden_layer(model.layers)
+        if layer is not None and not 1 <= layer <= model.layers:
+            raise UserError(
+                f"{method.name} reads layer {layer}, but the model has layers 1 to {model.layers}: set its "
+                "hyper-parameters accordingly."
+            )
+        return layer
 
     def _trainable(self, model: LanguageModel, method: Method) -> tuple[TrainablePrompt | None, bool | None]:
         """Makes exactly what the method trains require gradients; returns its soft prompt and if it can be shared."""
@@ -246,7 +259,11 @@ class Workbench:
                     f"{method.name} trains the weights, which model.frozen_4bit holds in 4 bits: "
                     "leave frozen_4bit out, or run only methods that keep the weights frozen."
                 )
-            model.network.requires_grad_(True).train()
+            model.network.train()
+            for name, parameter in model.network.named_parameters():
+                parameter.requires_grad_(method.trains(name, model.layers))
+            if not trainable_count(model.network.parameters()):
+                raise UserError(f"{method.name} trains none of the weights of {self.workplace.model.spec.name}.")
             return None, None
         # Without gradient checkpointing, which asks for training mode, frozen weights need no dropout.
         model.network.requires_grad_(False).train(checkpointing)

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from tests.conftest import tiny_llama
 from unlearnbench.engine.encoding import Encoded
-from unlearnbench.engine.forward import Inputs, answer_logits, collate, prompt_prefix
+from unlearnbench.engine.forward import Inputs, answer_logits, collate, logits_and_states, prompt_prefix
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.soft_prompt import TrainablePrompt, load_adapter, save_adapter
 from unlearnbench.engine.trials import can_share_prefix, enable_packing
@@ -66,6 +66,26 @@ def test_soft_prompt_predicts_what_embeddings_in_front_of_each_row_predict(
     prompted = prompt_prefix(network, prompt) if shared else prompt
     expected = torch.cat([plain_logits(network, row, prompt) for row in ROWS])
     assert relative_error(answer_logits(network, inputs, prompted), expected) < 1e-4
+
+
+@both_arrangements
+@pytest.mark.parametrize("prompted", ["", "shared", "per row"])
+def test_hidden_states_are_those_of_single_rows(network: PreTrainedModel, prompted: str) -> None:
+    prompt = random_prompt(network) if prompted else None
+    inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
+    front = prompt_prefix(network, prompt) if prompted == "shared" and prompt is not None else prompt
+    logits, states = logits_and_states(network, inputs, front, layer=1)
+    expected = []
+    for row in ROWS:
+        words = network.get_input_embeddings()(torch.tensor([row.ids[:-1]]))
+        if prompt is not None:
+            words = torch.cat([prompt[None], words], dim=1)
+        hidden = network(inputs_embeds=words, output_hidden_states=True).hidden_states[1]
+        expected.append(hidden[0, 0 if prompt is None else len(prompt) :])
+    assert states is not None
+    assert states.shape[0] == sum(len(row.ids) - 1 for row in ROWS)
+    assert relative_error(states, torch.cat(expected)) < 1e-4
+    assert torch.equal(logits, answer_logits(network, inputs, front))
 
 
 @both_arrangements

@@ -29,6 +29,19 @@ def test_rows_are_the_base_models_log_probabilities(tmp_path: Path) -> None:
     )
 
 
+def test_hidden_states_are_the_base_models_by_layer(tmp_path: Path) -> None:
+    network = tiny_llama(seed=2)
+    model = LanguageModel(network, pad=0, tokens_per_pass=6)
+    for layer in (1, 2):
+        stored = reference(model, RETAIN, "hidden_states", tmp_path, "base", layer)
+        expected = [
+            network(torch.tensor([row.ids[:-1]]), output_hidden_states=True).hidden_states[layer][0] for row in RETAIN
+        ]
+        found = stored.rows([2, 0], CPU)
+        assert found.dtype == torch.float32
+        assert torch.allclose(found, torch.cat([expected[2], expected[0]]), rtol=2**-10, atol=1e-3)
+
+
 def test_no_examples_are_no_rows(tmp_path: Path) -> None:
     stored = reference(LanguageModel(tiny_llama(), pad=0), RETAIN, "distribution", tmp_path, "base")
     assert stored.rows([], CPU).shape == (0, 400)

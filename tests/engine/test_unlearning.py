@@ -13,10 +13,14 @@ from transformers import PreTrainedModel
 
 from tests.conftest import tiny_llama
 from tests.methods.test_losses import FORGET, RETAIN, make, training_set
+from unlearnbench.batch import Batch
 from unlearnbench.engine.batching import packed_passes, padded_passes, shuffled_batches
+from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.model import LanguageModel
+from unlearnbench.engine.reference import Reference
 from unlearnbench.engine.soft_prompt import TrainablePrompt
 from unlearnbench.engine.training import DivergedError, Optimisation, OptimiserName, Progress, train
+from unlearnbench.engine.trials import enable_packing
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.method import SoftPrompt
 
@@ -55,6 +59,45 @@ def test_shared_prompt_has_the_loss_and_gradient_of_a_prompt_per_row(network: Pr
     assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 1e-4
 
 
+class Steering:
+    """Pulls hidden states of forget examples to 1, and holds those of retain examples to the reference."""
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        forget, retain = batch.forget, batch.retain
+        assert forget.hidden_states is not None
+        assert retain.hidden_states is not None
+        pulled = (forget.hidden_states - 1).square().sum(-1)
+        held = (retain.hidden_states - retain.reference_hidden_states).square().sum(-1)
+        return forget.mean_over_input_tokens(pulled) + 2 * retain.mean_over_input_tokens(held)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("budget", [4, 1000], ids=["several passes", "one pass"])
+def test_loss_on_hidden_states_has_the_gradient_of_plain_pytorch(budget: int, packed: bool) -> None:
+    network, twin, base = tiny_llama(seed=1), tiny_llama(seed=1), tiny_llama(seed=2)
+    assert not packed or enable_packing(network)
+
+    def states(model: PreTrainedModel, rows: list[Encoded]) -> torch.Tensor:
+        found = [model(torch.tensor([row.ids[:-1]]), output_hidden_states=True).hidden_states[1][0] for row in rows]
+        return torch.cat(found)
+
+    starts = torch.tensor([0, *(len(row.ids) - 1 for row in RETAIN)]).cumsum(0).numpy()
+    kept = Reference("hidden_states", states(base, RETAIN).detach().numpy(), starts)
+    data = TrainingSet({"forget": FORGET, "retain": RETAIN}, {"retain": kept})
+    step = UnlearningStep(LanguageModel(network, pad=0), Steering(), data, None, False, budget, layer=1)
+    loss = step(list(range(data.size)))
+
+    pulled = (states(twin, FORGET) - 1).square().sum(-1).mean()
+    expected = pulled + 2 * (states(twin, RETAIN) - states(base, RETAIN).detach()).square().sum(-1).mean()
+    expected.backward()
+    assert loss == pytest.approx(float(expected.detach()), rel=1e-4)
+    for (name, ours), theirs in zip(network.named_parameters(), twin.parameters(), strict=True):
+        if theirs.grad is not None:
+            assert torch.allclose(ours.grad, theirs.grad, rtol=1e-3, atol=1e-5), name
+        else:
+            assert ours.grad is None or not ours.grad.any(), name
+
+
 def test_running_out_of_memory_halves_the_pass_and_keeps_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     import unlearnbench.engine.unlearning as module
 
@@ -62,8 +105,8 @@ def test_running_out_of_memory_halves_the_pass_and_keeps_the_gradient(monkeypatc
     data = training_set(make("ga-gd"), whole)
     UnlearningStep(LanguageModel(whole, pad=0), make("ga-gd"), data, None, False, 1000)(list(range(data.size)))
 
-    original = module.answer_logits
-    monkeypatch.setattr(module, "answer_logits", lambda *a: _refuse_large(*a, original=original))
+    original = module.logits_and_states
+    monkeypatch.setattr(module, "logits_and_states", lambda *a: _refuse_large(*a, original=original))
     halved = tiny_llama(seed=1)
     step = UnlearningStep(LanguageModel(halved, pad=0), make("ga-gd"), data, None, False, 64)
     step(list(range(data.size)))

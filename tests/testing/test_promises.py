@@ -84,6 +84,15 @@ class OwnMean(Good):
         return -batch.forget.token_log_probability.mean() + batch.retain.cross_entropy()
 
 
+class TooDeep(Good):
+    def hidden_layer(self, layers: int) -> int:
+        return 7
+
+
+class NoLayer(Good):
+    references = {"retain": "hidden_states"}
+
+
 class Deaf(Good):
     strength = Choice((1.0, 2.0), default=1.0)
 
@@ -104,6 +113,8 @@ GENERATOR = torch.Generator().manual_seed(0)
         (Nameless, "declares what it is", "name 'With Space' must be lower case"),
         (StrangeUse, "declares what it is", "must name some of forget, generic, retain"),
         (StrangeReference, "declares what it is", "names 'generic', which is not in uses"),
+        (TooDeep, "declares what it is", "hidden_layer is 7 for a model of 2 layers"),
+        (NoLayer, "declares what it is", "refers to hidden states, but names no hidden_layer"),
         (Deaf, "hyper-parameters can be sampled", "good.strength was set to 2.0 and is 1.0"),
         (Undeclared, "reads the parts it declares", "reads batch.retain, but uses is"),
         (Unused, "reads the parts it declares", "names generic, but loss never reads it"),
@@ -171,6 +182,25 @@ def test_labels_that_mean_ignorance_are_refused() -> None:
 
     with pytest.raises(CheckFailedError, match="holds neutral"):
         task_checks(Neutral)[0]()
+
+
+def test_weights_that_move_though_they_are_not_trained_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    class HeadOnly(Good):
+        def trains(self, parameter: str, layers: int) -> bool:
+            return parameter == "lm_head.weight"
+
+    (check,) = [one for one in method_checks(HeadOnly) if one.name == "trains only what it declares"]
+    check()
+    train = rig.Rig.train
+
+    def train_more(self: rig.Rig) -> list[float]:
+        with torch.no_grad():
+            self.network.model.norm.weight.add_(1.0)
+        return train(self)
+
+    monkeypatch.setattr(rig.Rig, "train", train_more)
+    with pytest.raises(CheckFailedError, match="does not train model.norm.weight, but they changed"):
+        check()
 
 
 def test_weights_that_move_behind_a_soft_prompt_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,6 +43,12 @@ class Inputs:
     rows: Tensor
     positions: Tensor
     answers: Tensor
+
+    @cached_property
+    def tokens(self) -> tuple[Tensor, Tensor]:
+        """Rows and positions, each ``[input tokens]``, of all tokens that are no padding; row after row."""
+        rows, positions = self.mask.nonzero(as_tuple=True)
+        return rows, positions
 
 
 def collate(examples: Sequence[Encoded], pad: int, device: torch.device) -> Inputs:
@@ -129,10 +136,26 @@ def answer_logits(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | T
     Args:
         prompted: a soft prompt in front of every row: its keys and values, or its ``[length, hidden]`` embeddings.
     """
-    arguments, rows, positions = (_packed if packs(network) else _padded)(network, inputs, prompted)
-    with _gathering(network, rows, positions):
-        logits: Tensor = network(**arguments, use_cache=False).logits
-    return logits.reshape(-1, logits.shape[-1])
+    return logits_and_states(network, inputs, prompted, None)[0]
+
+
+def logits_and_states(
+    network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None, layer: int | None
+) -> tuple[Tensor, Tensor | None]:
+    """`answer_logits`, and ``[input tokens, hidden]`` outputs of a layer for all tokens of `Inputs.tokens`.
+
+    Args:
+        layer: 1 for the first transformer layer; None for no outputs.
+    """
+    arranged = (_packed if packs(network) else _padded)(network, inputs, prompted)
+    with _gathering(network, *arranged.places(inputs.rows, inputs.positions)):
+        output = network(**arranged.arguments, use_cache=False, output_hidden_states=layer is not None)
+    logits = output.logits.reshape(-1, output.logits.shape[-1])
+    if layer is None:
+        return logits, None
+    states = output.hidden_states[layer]
+    rows, positions = arranged.places(*inputs.tokens)
+    return logits, states[rows.to(states.device), positions.to(states.device)]
 
 
 def answer_states(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None = None) -> Tensor:
@@ -147,25 +170,42 @@ def answer_states(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | T
     return states[0].reshape(-1, states[0].shape[-1])
 
 
-def _padded(
-    network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None
-) -> tuple[dict[str, Any], Tensor, Tensor]:
-    """The network's arguments for padded rows, and rows and positions of the tokens that predict."""
+@dataclass(frozen=True)
+class Arranged:
+    """How the rows of a pass are laid before the network.
+
+    Attributes:
+        arguments: the network's.
+        first: number of positions in front of each row's first token.
+        starts: ``[batch]`` place of each row in one long sequence, or None where every row is a row of the output.
+    """
+
+    arguments: dict[str, Any]
+    first: int
+    starts: Tensor | None = None
+
+    def places(self, rows: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Where in the network's output, ``[batch, length]``, given positions of given rows are."""
+        if self.starts is None:
+            return rows, positions + self.first
+        return torch.zeros_like(rows), self.starts[rows] + positions + self.first
+
+
+def _padded(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None) -> Arranged:
+    """Rows padded to the longest."""
     batch, length = inputs.ids.shape
     first = prompted.length if isinstance(prompted, Prefix) else 0 if prompted is None else len(prompted)
     mask = torch.cat([inputs.mask.new_ones(batch, first), inputs.mask], dim=1)
     if not isinstance(prompted, Prefix):
-        return {"attention_mask": mask} | _words(network, inputs, prompted), inputs.rows, inputs.positions + first
+        return Arranged({"attention_mask": mask} | _words(network, inputs, prompted), first)
     arguments: dict[str, Any] = {"attention_mask": mask, "past_key_values": prompted.expanded(batch)}
     if "position_ids" in inspect.signature(network.forward).parameters:
         arguments["position_ids"] = torch.arange(first, first + length, device=inputs.ids.device)[None]
-    return arguments | _words(network, inputs, None), inputs.rows, inputs.positions
+    return Arranged(arguments | _words(network, inputs, None), 0)
 
 
-def _packed(
-    network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None
-) -> tuple[dict[str, Any], Tensor, Tensor]:
-    """Like `_padded`, for all rows in one sequence."""
+def _packed(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None) -> Arranged:
+    """All rows in one sequence."""
     embeddings = prompted if isinstance(prompted, Tensor) else None
     first = 0 if embeddings is None else len(embeddings)
     packing = Packing.of([first + length for length in inputs.lengths], first + inputs.ids.shape[1], inputs.ids.device)
@@ -174,7 +214,7 @@ def _packed(
     if isinstance(prompted, Prefix):
         arguments["past_key_values"] = prompted.expanded(1)
         arguments["position_ids"] = packing.positions + prompted.length
-    return arguments, torch.zeros_like(inputs.rows), packing.starts[inputs.rows] + inputs.positions + first
+    return Arranged(arguments, first, packing.starts)
 
 
 def _words(network: PreTrainedModel, inputs: Inputs, prompt: Tensor | None) -> dict[str, Tensor]:

@@ -13,7 +13,15 @@ from torch import Tensor
 
 from unlearnbench.engine.batching import default_tokens_per_pass, packed_passes, padded_passes
 from unlearnbench.engine.encoding import Encoded
-from unlearnbench.engine.forward import Inputs, Prefix, answer_logits, answer_states, collate, prompt_prefix
+from unlearnbench.engine.forward import (
+    Inputs,
+    Prefix,
+    answer_logits,
+    answer_states,
+    collate,
+    logits_and_states,
+    prompt_prefix,
+)
 from unlearnbench.engine.packing import packs
 
 if TYPE_CHECKING:
@@ -70,6 +78,21 @@ class LanguageModel:
     def predict(self, encoded: Sequence[Encoded]) -> Iterator[tuple[list[int], Inputs, Tensor]]:
         """Indices, inputs and ``[tokens, vocab]`` logits, pass by pass, shortest examples first."""
         return self._passes(encoded, answer_logits)
+
+    @property
+    def layers(self) -> int:
+        """Number of transformer layers."""
+        return int(self.network.config.num_hidden_layers)
+
+    def hidden_states(self, encoded: Sequence[Encoded], layer: int) -> Iterator[tuple[list[int], Tensor]]:
+        """Indices of examples, and ``[input tokens, hidden]`` outputs of a layer for all of their tokens in turn."""
+
+        def forward(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None) -> Tensor:
+            states = logits_and_states(network, inputs, prompted, layer)[1]
+            assert states is not None
+            return states
+
+        return ((indices, states) for indices, _, states in self._passes(encoded, forward))
 
     def states(self, encoded: Sequence[Encoded]) -> Tensor:
         """``[examples, hidden]`` last-layer states at the position that predicts each example's first answer token."""

@@ -1,7 +1,7 @@
-"""The base model's log-probabilities, computed once per split and kept on disk.
+"""What the base model computes, once per split and kept on disk.
 
 No method ever needs a second model in memory: the KL term reads one row of the full distribution per answer token
-(float16, memory-mapped), NPO one number per example.
+(float16, memory-mapped), NPO one number per example, a loss on hidden states one row per input token (float16).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reference:
-    """Log-probabilities of one split under the base model.
+    """Log-probabilities or hidden states of one split under the base model.
 
     Attributes:
         kind: "distribution": `values` is ``[tokens, vocab]`` float16, all answer tokens one after the other;
-            "log_probability": `values` is ``[examples]`` float32.
-        starts: ``[examples + 1]``, where each example's tokens begin in `values` (distribution only).
+            "log_probability": `values` is ``[examples]`` float32;
+            "hidden_states": `values` is ``[input tokens, hidden]`` float16.
+        starts: ``[examples + 1]``, where each example's rows begin in `values` (not for "log_probability").
     """
 
     kind: ReferenceKind
@@ -39,39 +40,60 @@ class Reference:
     starts: NDArray[np.int64]
 
     def rows(self, examples: Sequence[int], device: torch.device) -> Tensor:
-        """The values of some examples in their order: ``[tokens, vocab]`` or ``[examples]``, float32."""
+        """The values of some examples in their order, in float32."""
         if self.kind == "log_probability":
             return torch.from_numpy(self.values[list(examples)].astype(np.float32)).to(device)
-        index = np.concatenate([np.arange(self.starts[i], self.starts[i + 1]) for i in examples] or [np.zeros(0, int)])
-        return torch.from_numpy(np.asarray(self.values[index])).to(device).float()
+        return torch.from_numpy(np.asarray(self.values[_places(self.starts, examples)])).to(device).float()
 
 
 def reference(
-    model: LanguageModel, encoded: Sequence[Encoded], kind: ReferenceKind, folder: Path, base_key: str
+    model: LanguageModel,
+    encoded: Sequence[Encoded],
+    kind: ReferenceKind,
+    folder: Path,
+    base_key: str,
+    layer: int | None = None,
 ) -> Reference:
     """The reference of a split, from `folder` where it has been computed before.
 
-    `model` must hold the base model's weights.
+    Args:
+        model: with the base model's weights.
+        layer: whose outputs "hidden_states" are.
     """
-    entry = folder / f"{kind}-{content_hash([base_key, [e.ids for e in encoded], [e.answer_start for e in encoded]])}"
-    starts = np.cumsum([0, *(len(example.answer) for example in encoded)])
+    identity: list[Any] = [base_key, [e.ids for e in encoded], [e.answer_start for e in encoded]]
+    if kind == "hidden_states":
+        identity.append(layer)
+    entry = folder / f"{kind}-{content_hash(identity)}"
+    counts = [len(example.ids) - 1 if kind == "hidden_states" else len(example.answer) for example in encoded]
+    starts = np.cumsum([0, *counts])
     values = cached(
         entry,
-        lambda folder: _compute(model, encoded, kind, starts, folder / "values.npy"),
+        lambda folder: _compute(model, encoded, kind, layer, starts, folder / "values.npy"),
         lambda folder: np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False),
     )
     return Reference(kind, values, starts)
 
 
 def _compute(
-    model: LanguageModel, encoded: Sequence[Encoded], kind: ReferenceKind, starts: NDArray[np.int64], file: Path
+    model: LanguageModel,
+    encoded: Sequence[Encoded],
+    kind: ReferenceKind,
+    layer: int | None,
+    starts: NDArray[np.int64],
+    file: Path,
 ) -> None:
     if kind == "log_probability":
         np.save(file, np.zeros(len(encoded), dtype=np.float32))
     else:
-        shape = (int(starts[-1]), model.vocabulary)
-        np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape).flush()
+        width = model.vocabulary if kind == "distribution" else int(model.network.config.hidden_size)
+        np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=(int(starts[-1]), width)).flush()
     values = np.load(file, mmap_mode="r+", allow_pickle=False)
+    if kind == "hidden_states":
+        assert layer is not None
+        for indices, states in model.hidden_states(encoded, layer):
+            values[_places(starts, indices)] = states.half().cpu().numpy()
+        values.flush()
+        return
     for indices, inputs, logits in model.predict(encoded):
         distribution = logits.float().log_softmax(-1)
         if kind == "log_probability":
@@ -79,6 +101,10 @@ def _compute(
             sums = torch.zeros(len(indices), device=chosen.device).index_add(0, inputs.rows, chosen)
             values[indices] = sums.cpu().numpy()
         else:
-            index = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in indices])
-            values[index] = distribution.half().cpu().numpy()
+            values[_places(starts, indices)] = distribution.half().cpu().numpy()
     values.flush()
+
+
+def _places(starts: NDArray[np.int64], examples: Sequence[int]) -> NDArray[np.int64]:
+    """Rows of `Reference.values` that belong to the examples, in their order."""
+    return np.concatenate([np.arange(starts[i], starts[i + 1]) for i in examples] or [np.zeros(0, int)])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unlearnbench.batch import Batch, Part, PartName
 from unlearnbench.engine.encoding import Encoded
-from unlearnbench.engine.forward import Inputs, Prefix, answer_logits, collate, prompt_prefix
+from unlearnbench.engine.forward import Inputs, Prefix, collate, logits_and_states, prompt_prefix
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.reference import Reference
 from unlearnbench.engine.soft_prompt import TrainablePrompt
@@ -60,6 +60,7 @@ class UnlearningStep:
         prompt: the soft prompt in training, or None when the weights are trained.
         shared_prefix: whether the soft prompt runs once per step instead of once per row.
         budget: tokens in one pass; halved when a pass runs out of memory, which does not change the result.
+        layer: the layer whose outputs the method's loss reads, or None.
     """
 
     model: LanguageModel
@@ -68,6 +69,7 @@ class UnlearningStep:
     prompt: TrainablePrompt | None
     shared_prefix: bool
     budget: int
+    layer: int | None = None
 
     def __call__(self, items: list[int]) -> float:
         while True:
@@ -92,8 +94,9 @@ class UnlearningStep:
         encoded = [self.data.parts[name][i] for name, i in rows]
         inputs = collate(encoded, self.model.pad, self.model.device)
         with self.model.autocast():
-            logits = answer_logits(self.model.network, inputs, prompted)
-        loss = self.method.loss(Batch({name: self._part(name, rows, step, inputs, logits) for name in self.data.parts}))
+            logits, states = logits_and_states(self.model.network, inputs, prompted, self.layer)
+        parts = {name: self._part(name, rows, step, inputs, logits, states) for name in self.data.parts}
+        loss = self.method.loss(Batch(parts))
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
@@ -104,6 +107,7 @@ class UnlearningStep:
         step: list[tuple[PartName, int]],
         inputs: Inputs,
         logits: Tensor,
+        states: Tensor | None,
     ) -> Part:
         here = [row for row, (part, _) in enumerate(rows) if part == name]
         examples = [rows[row][1] for row in here]
@@ -111,8 +115,10 @@ class UnlearningStep:
         renumbered[here] = torch.arange(len(here), device=logits.device)
         owner = renumbered[inputs.rows.to(logits.device)]
         mine = owner >= 0
+        if states is not None:
+            states = states[renumbered[inputs.tokens[0].to(logits.device)].to(states.device) >= 0]
         reference = self.data.references.get(name)
-        values = reference.rows(examples, logits.device) if reference else None
+        values = {reference.kind: reference.rows(examples, logits.device)} if reference else {}
         whole = [self.data.parts[name][i] for part, i in step if part == name]
         return Part(
             logits=logits[mine],
@@ -121,8 +127,11 @@ class UnlearningStep:
             examples=len(examples),
             step_tokens=sum(len(example.answer) for example in whole),
             step_examples=len(whole),
-            reference_distribution=values if reference and reference.kind == "distribution" else None,
-            reference_log_probability=values if reference and reference.kind == "log_probability" else None,
+            reference_distribution=values.get("distribution"),
+            reference_log_probability=values.get("log_probability"),
+            hidden_states=states,
+            reference_hidden_states=values.get("hidden_states"),
+            step_input_tokens=sum(len(example.ids) - 1 for example in whole),
         )
 
     @contextmanager

@@ -50,6 +50,15 @@ def _declares(method: type[Method]) -> None:
         require(part in uses, f"{name}.references names {part!r}, which is not in uses {uses!r}")
         kinds = get_args(ReferenceKind)
         require(kind in kinds, f"{name}.references[{part!r}] is {kind!r}, but must be one of {', '.join(kinds)}")
+    made = method()
+    for layers in (2, 12, 32):
+        layer = made.hidden_layer(layers)
+        require(
+            layer is None or 1 <= layer <= layers,
+            f"{name}.hidden_layer is {layer} for a model of {layers} layers, but must be from 1 to {layers}",
+        )
+    wants = "hidden_states" in method.references.values()
+    require(not wants or made.hidden_layer(2) is not None, f"{name} refers to hidden states, but names no hidden_layer")
 
 
 def _samples(method: type[Method]) -> None:
@@ -107,14 +116,18 @@ def _lowers(method: type[Method]) -> None:
 
 
 def _trains_declared(method: type[Method]) -> None:
-    rig = Rig(method())
-    before = [parameter.detach().clone() for parameter in rig.network.parameters()]
+    made = method()
+    rig = Rig(made)
+    before = {name: parameter.detach().clone() for name, parameter in rig.network.named_parameters()}
     rig.train()
-    moved = any(not parameter.equal(old) for parameter, old in zip(rig.network.parameters(), before, strict=True))
+    moved = [name for name, parameter in rig.network.named_parameters() if not parameter.equal(before[name])]
     if rig.prompt is not None:
         require(not moved, f"{method.name} trains a soft prompt, but the model's weights changed")
-    else:
-        require(moved, f"{method.name} trains the weights, but none of them changed")
+        return
+    require(moved, f"{method.name} trains the weights, but none of them changed")
+    layers = int(rig.network.config.num_hidden_layers)
+    beyond = [name for name in moved if not made.trains(name, layers)]
+    require(not beyond, f"{method.name} does not train {', '.join(beyond)}, but they changed")
 
 
 def _deterministic(method: type[Method]) -> None:
@@ -143,5 +156,5 @@ def _adds_up(method: type[Method]) -> None:
     require(
         math.isclose(loss, loss_cut, rel_tol=1e-3, abs_tol=1e-5) and error < 1e-3,
         f"{method.name}.loss is {loss:.5f} in one pass and {loss_cut:.5f} in several, gradients differ by {error:.1%}: "
-        "take means with mean_over_tokens or mean_over_examples",
+        "take means with mean_over_tokens, mean_over_examples or mean_over_input_tokens",
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unlearnbench.batch import PartName, ReferenceKind
+from unlearnbench.errors import UserError
 from unlearnbench.method import Method
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
     from unlearnbench.engine.encoding import Encoded
+    from unlearnbench.engine.model import LanguageModel
     from unlearnbench.engine.reference import Reference
     from unlearnbench.engine.soft_prompt import TrainablePrompt
     from unlearnbench.engine.unlearning import UnlearningStep
@@ -42,23 +44,30 @@ class Rig:
 
         self.method = method
         self.network = tiny_llama(VOCABULARY)
+        model = LanguageModel(self.network, pad=0, tokens_per_pass=budget)
+        layer = method.hidden_layer(model.layers)
         rows: dict[PartName, list[Encoded]] = {"forget": _rows(1), "generic": _rows(1, answers=2), "retain": _rows(3)}
         self.data = TrainingSet(
             {name: rows[name] for name in method.uses},
-            {name: _reference(self.network, rows[name], kind) for name, kind in method.references.items()},
+            {
+                name: _reference(LanguageModel(self.network, pad=0), rows[name], kind, layer)
+                for name, kind in method.references.items()
+            },
         )
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(method.trains(name, model.layers))
         wanted = method.soft_prompt()
         self.prompt: TrainablePrompt | None = None
         if wanted is not None:
             self.network.requires_grad_(False)
             self.prompt = TrainablePrompt(self.network, wanted, torch.Generator().manual_seed(0))
-        model = LanguageModel(self.network, pad=0, tokens_per_pass=budget)
-        self.step: UnlearningStep = UnlearningStep(model, method, self.data, self.prompt, wanted is not None, budget)
+        shared = wanted is not None
+        self.step: UnlearningStep = UnlearningStep(model, method, self.data, self.prompt, shared, budget, layer)
 
     @property
     def trained(self) -> list[Tensor]:
         """What the method trains."""
-        return list((self.prompt or self.network).parameters())
+        return [parameter for parameter in (self.prompt or self.network).parameters() if parameter.requires_grad]
 
     @property
     def everything(self) -> list[int]:
@@ -121,24 +130,32 @@ def _rows(seed: int, answers: int = 1) -> list[Encoded]:
     return [Encoded((*prompt, *end), len(prompt)) for prompt, end in zip(prompts, ends, strict=True)]
 
 
-def _reference(network: LlamaForCausalLM, rows: Sequence[Encoded], kind: ReferenceKind) -> Reference:
-    """The network's own predictions with a little noise, as those of a base model that has been left behind."""
+def _reference(model: LanguageModel, rows: Sequence[Encoded], kind: ReferenceKind, layer: int | None) -> Reference:
+    """What the model computes itself, with a little noise, as a base model that has been left behind would."""
     import numpy as np
     import torch
 
-    from unlearnbench.engine.model import LanguageModel
     from unlearnbench.engine.reference import Reference
 
-    starts = np.cumsum([0, *(len(row.answer) for row in rows)])
     generator = torch.Generator().manual_seed(0)
-    values = torch.zeros(int(starts[-1]), VOCABULARY)
-    for indices, _, logits in LanguageModel(network, pad=0).predict(rows):
-        noisy = (logits + 0.3 * torch.randn(logits.shape, generator=generator)).log_softmax(-1)
-        places = [place for index in indices for place in range(starts[index], starts[index + 1])]
-        values[places] = noisy
-    if kind == "distribution":
-        return Reference(kind, values.numpy(), starts)
-    tokens = torch.tensor([token for row in rows for token in row.answer])
-    chosen = values.gather(-1, tokens[:, None])[:, 0]
-    owners = torch.tensor([index for index, row in enumerate(rows) for _ in row.answer])
-    return Reference(kind, torch.zeros(len(rows)).index_add(0, owners, chosen).numpy(), starts)
+
+    def noisy(values: Tensor) -> Tensor:
+        return values + 0.3 * torch.randn(values.shape, generator=generator)
+
+    found: dict[int, Tensor] = {}
+    if kind == "hidden_states":
+        if layer is None:
+            raise UserError(f"a reference of kind {kind!r} needs hidden_layer to name the layer.")
+        for indices, states in model.hidden_states(rows, layer):
+            sizes = [len(rows[index].ids) - 1 for index in indices]
+            found |= dict(zip(indices, torch.split_with_sizes(noisy(states), sizes), strict=True))
+    else:
+        for indices, _, logits in model.predict(rows):
+            sizes = [len(rows[index].answer) for index in indices]
+            distributions = noisy(logits).log_softmax(-1)
+            found |= dict(zip(indices, torch.split_with_sizes(distributions, sizes), strict=True))
+    starts = np.cumsum([0, *(len(found[index]) for index in range(len(rows)))])
+    if kind != "log_probability":
+        return Reference(kind, torch.cat([found[index] for index in range(len(rows))]).numpy(), starts)
+    chosen = [found[i].gather(-1, torch.tensor(row.answer)[:, None]).sum() for i, row in enumerate(rows)]
+    return Reference(kind, torch.stack(chosen).numpy(), starts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,31 @@ def test_helper_leaves_alone_what_another_process_is_training(
     assert cell.choice is not None
     bench = Workbench(cell.workplace, [])
     attempts = Attempts(cell, cell.choice, bench, helper.store, while_training)
-    attempts.of(cell.choice.defaults)
+    attempts.of(cell.choice.defaults, lambda: None)
     assert asked[: TRIALS - 1] == [True] * (TRIALS - 1)
     assert not any(asked[TRIALS - 1 :])
+
+
+def test_waiting_for_a_helper_counts_as_time_of_the_cell(
+    configured: Callable[[Path], RunConfig], tmp_path: Path
+) -> None:
+    helper, cell = prepared(configured(tmp_path / "results"))
+    runner, _ = prepared(configured(tmp_path / "results").model_copy(update={"cell_timeout": 4.0}))
+    started, give_up = threading.Event(), threading.Event()
+
+    def stand_still(progress: object) -> None:
+        started.set()
+        give_up.wait(60)
+
+    helper.reporter.step = stand_still  # type: ignore[method-assign]
+    thread = threading.Thread(target=helper.help, args=([cell],))
+    thread.start()
+    assert started.wait(60)
+    try:
+        assert "longer than cell_timeout" in run(runner, cell).failed[cell.name]
+    finally:
+        give_up.set()
+        thread.join()
 
 
 def test_helper_that_fails_leaves_the_error_to_the_process_that_runs_the_cell(

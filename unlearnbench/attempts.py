@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,9 @@ class Attempts:
         self.folder = store.results / "work" / cell.key
         self.study_name = f"{cell.name} / {cell.key}"
 
-    def of(self, values: dict[str, Any]) -> Attempt:
-        """The attempt with these values; waits for another process that is at it."""
-        with claimed(self._lease(values)):
+    def of(self, values: dict[str, Any], on_wait: Callable[[], None]) -> Attempt:
+        """The attempt with these values; waits for another process that is at it, and calls `on_wait` meanwhile."""
+        with claimed(self._lease(values), on_wait):
             attempt = self._found(values) or self._train(values)
             self._taken(values).parent.mkdir(parents=True, exist_ok=True)
             self._taken(values).touch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,10 +49,11 @@ class Claim:
 
 
 @contextmanager
-def claimed(file: Path) -> Iterator[None]:
-    """Holds the claim within the block; waits until it is free."""
+def claimed(file: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Holds the claim within the block; waits until it is free, and calls `on_wait` from time to time meanwhile."""
     claim = Claim(file)
     while not claim.acquire():
+        on_wait()
         time.sleep(WAIT_SECONDS)
     try:
         yield

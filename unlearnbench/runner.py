@@ -170,6 +170,9 @@ class Runner:
 
     def _on_step(self, progress: Progress) -> None:
         self.reporter.step(progress)
+        self._check_time()
+
+    def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
             raise CellTimeoutError(f"it took longer than cell_timeout, {self.config.cell_timeout:g} seconds")
 
@@ -181,7 +184,7 @@ class Runner:
         if cell.choice is None:
             result = self._evaluate(bench, model, record)
             return replace(result, trainable_parameters=base.trainable_parameters, base_cost=base.cost)
-        search = Search(cell, cell.choice, bench, self.store, record, self.reporter, self._on_step)
+        search = Search(cell, cell.choice, bench, self.store, record, self.reporter, self._on_step, self._check_time)
         trials, best = search.run(self.config.tuning.trials, self.force)
         model, trained = search.model(best)
         result = self._evaluate(bench, model, record)

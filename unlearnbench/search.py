@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,11 @@ class Search:
         record: Record,
         reporter: Reporter,
         on_step: OnStep,
+        on_wait: Callable[[], None],
     ) -> None:
         self.cell, self.choice, self.bench = cell, choice, bench
         self.store, self.record, self.reporter, self.on_step = store, record, reporter, on_step
+        self.on_wait = on_wait
         self.attempts = Attempts(cell, choice, bench, store, on_step)
         self.folder = self.attempts.folder
 
@@ -90,7 +93,7 @@ class Search:
         name, tags = f"{self.cell.name} / trial {number}", {KEY: self.cell.key, TRIAL: str(number)}
         with self.store.record("trial", name, self.record.run_id, tags) as record:
             record.params(values)
-            attempt = self.attempts.of(values)
+            attempt = self.attempts.of(values, self.on_wait)
             result, trained = attempt.result, attempt.trained
             if trained is None:
                 record.tags({PRUNED: str(result.failure)})

@@ -21,7 +21,7 @@ from transformers import (
 from tests.conftest import tiny_llama
 from tests.engine.test_forward import ROWS, relative_error
 from unlearnbench.config import ModelConfig
-from unlearnbench.engine.forward import answer_logits, collate
+from unlearnbench.engine.forward import answer_logits, collate, logits_and_states
 from unlearnbench.engine.packing import Packing, attend, packs, rectangles
 from unlearnbench.engine.trials import enable_packing
 from unlearnbench.models.loading import load_model
@@ -29,8 +29,8 @@ from unlearnbench.models.resolve import ResolvedModel
 from unlearnbench.models.spec import ModelSpec
 
 
-def test_rectangles_hold_rows_whose_lengths_differ_by_a_tenth() -> None:
-    assert rectangles([30, 10, 11, 33, 12, 10]) == [[1, 5, 2], [4], [0, 3]]
+def test_rectangles_hold_rows_whose_lengths_differ_by_a_twentieth() -> None:
+    assert rectangles([42, 10, 11, 40, 43, 10]) == [[1, 5], [2], [3, 0], [4]]
 
 
 def test_every_token_of_every_row_has_its_place() -> None:
@@ -80,7 +80,7 @@ def test_packed_rows_have_the_gradient_of_padded_rows(network: PreTrainedModel) 
     assert relative_error(gradients[1], gradients[0]) < 1e-5
 
 
-def test_linear_layers_see_no_padding_beyond_a_tenth() -> None:
+def test_linear_layers_see_no_padding() -> None:
     network = tiny_llama()
     assert enable_packing(network)
     seen: list[int] = []
@@ -91,6 +91,25 @@ def test_linear_layers_see_no_padding_beyond_a_tenth() -> None:
     answer_logits(network, inputs)
     assert seen == [sum(len(row.ids) - 1 for row in ROWS)]
     assert inputs.ids.numel() > seen[0]
+
+
+def test_last_feed_forward_block_sees_only_predicting_positions(network: PreTrainedModel) -> None:
+    """OPT's is no module of its own, and stays as it is."""
+    assert enable_packing(network)
+    blocks = [module for name, module in network.named_modules() if name.endswith("1.mlp")]
+    assert bool(blocks) == (network.config.model_type != "opt")
+    seen: list[int] = []
+    for block in blocks:
+        block.register_forward_hook(lambda module, given, output: seen.append(output.shape[1]), always_call=True)
+        inner = next(child for child in block.children())
+        inner.register_forward_hook(lambda module, given, output: seen.append(output.shape[1]))
+    inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
+    everything = sum(inputs.lengths)
+    answer_logits(network, inputs)
+    assert seen == ([len(inputs.answers), len(inputs.answers)] if blocks else [])
+    seen.clear()
+    logits_and_states(network, inputs, None, layer=2)
+    assert seen == ([everything, everything] if blocks else [])
 
 
 def mistral(sliding_window: int | None) -> PreTrainedModel:

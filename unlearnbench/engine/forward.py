@@ -6,8 +6,7 @@ The hidden states are gathered right before the LM head, so no ``[batch, length,
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.gathering import gathering
 from unlearnbench.engine.packing import Packing, packs
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def logits_and_states(
         layer: 1 for the first transformer layer; None for no outputs.
     """
     arranged = (_packed if packs(network) else _padded)(network, inputs, prompted)
-    with _gathering(network, *arranged.places(inputs.rows, inputs.positions)):
+    with gathering(network, *arranged.places(inputs.rows, inputs.positions), trim=layer is None):
         output = network(**arranged.arguments, use_cache=False, output_hidden_states=layer is not None)
     logits = output.logits.reshape(-1, output.logits.shape[-1])
     if layer is None:
@@ -223,21 +223,3 @@ def _words(network: PreTrainedModel, inputs: Inputs, prompt: Tensor | None) -> d
         return {"input_ids": inputs.ids}
     words = network.get_input_embeddings()(inputs.ids)
     return {"inputs_embeds": torch.cat([prompt.to(words.dtype)[None].expand(len(words), -1, -1), words], dim=1)}
-
-
-@contextmanager
-def _gathering(network: PreTrainedModel, rows: Tensor, positions: Tensor) -> Iterator[None]:
-    """Within the block the LM head sees only the hidden states at the given places.
-
-    A hook on the head keeps whatever an architecture does behind it (scaling, soft-capping).
-    """
-
-    def gather(_: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        hidden = arguments[0]
-        return (hidden[rows.to(hidden.device), positions.to(hidden.device)], *arguments[1:])
-
-    handle = network.get_output_embeddings().register_forward_pre_hook(gather)
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -1,8 +1,8 @@
 """Rows of different length in one forward pass without padding them all to the longest.
 
-The rows stand one after the other as a single sequence, so that every linear layer sees real tokens only; attention
-alone looks at them row by row. For that it is cut into rectangles: rows of nearly the same length, padded to the
-longest of their rectangle.
+The rows stand one after the other as a single sequence; attention alone looks at them row by row. For that the
+sequence is made of rectangles: rows of nearly the same length, padded to the longest of their rectangle, which is all
+the padding there is.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 NAME = "unlearnbench-packed"
 # The longest row of a rectangle has at most this much of its shortest: less padding, but more calls of attention.
-SPREAD = 1.1
+SPREAD = 1.05
 
 
 def rectangles(lengths: Sequence[int]) -> list[list[int]]:
-    """Indices of rows whose lengths differ by a tenth at most, shortest rows first."""
+    """Indices of rows whose lengths differ by a twentieth at most, shortest rows first."""
     found: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
         if found and lengths[row] <= SPREAD * lengths[found[-1][0]]:

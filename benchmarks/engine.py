@@ -73,7 +73,7 @@ def main() -> None:
     note = (
         f"SmolLM2-135M's shape ({given.layers} layers), {given.batches} batches of {given.batch} rows as long as "
         f"SST-2's (on average their longest row has {longest:.0f} tokens), float32, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}; best matrix product {rate / 1e9:.0f} GFLOP/s; {given.repeats} pairs a batch."
+        f"torch {torch.__version__}; best matrix product {rate / 1e9:.0f} GFLOP/s; pairs a batch: {given.repeats}."
     )
     (given.output / "engine.md").write_text(to_markdown(lines, note), encoding="utf-8")
     (given.output / "engine.json").write_text(json.dumps([asdict(line) for line in lines], indent=1), encoding="utf-8")

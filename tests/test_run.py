@@ -207,6 +207,16 @@ def test_another_tracking_store_gets_the_runs(command: list[object], tmp_path: P
     assert "| GA |" in written.output
 
 
+def test_prompt_is_trained_in_front_of_weights_in_four_bits(command: list[object], tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    four_bit = [*command, "--set", "model.frozen_4bit=true", "--set", "spul.epochs=2"]
+    outcome = invoke(*four_bit, "--methods", "spul")
+    assert outcome.exit_code == 0, outcome.output
+    assert cells(tmp_path / "results")["spul"].data.metrics["trials"] == 2
+    refused = invoke(*four_bit, "--methods", "ga")
+    assert "which model.frozen_4bit holds in 4 bits" in f"{refused.exception} {refused.output}"
+
+
 @pytest.mark.parametrize("kind", ["qlora", "full"])
 def test_base_model_memorises_and_is_cached(command: list[object], tmp_path: Path, kind: str) -> None:
     pytest.importorskip("bitsandbytes")

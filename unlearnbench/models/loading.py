@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+BNB_REPACKS = "support_avx512bf16_for_cpu"
+
+
 def pick_device(config: ModelConfig) -> torch.device:
     """The configured device, or the best one of this machine."""
     import torch
@@ -81,6 +84,10 @@ def load_model(model: ResolvedModel, config: ModelConfig, *, four_bit: bool = Fa
     except (OSError, ValueError, ImportError) as error:
         raise access_error(model.spec, error) from None
     loaded.eval()
+    for module in loaded.modules():
+        # On some CPUs bitsandbytes repacks weights for evaluation, and can't differentiate through them any more.
+        if hasattr(module, BNB_REPACKS):
+            setattr(module, BNB_REPACKS, False)
     if config.attention == "auto":
         enable_packing(loaded)
     return loaded

@@ -65,3 +65,25 @@ def test_waiting_for_a_claim_ends_when_it_is_released(tmp_path: Path) -> None:
     with claimed(file):
         assert not Claim(file).acquire()
     assert Claim(file).acquire()
+
+
+def test_claim_of_a_process_that_died_while_it_made_the_file_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between making the file and writing into it."""
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 1.0)
+    file = tmp_path / "thing.lease"
+    file.touch()
+    claim = lease.Claim(file)
+    began = time.monotonic()
+    while not claim.acquire():
+        assert time.monotonic() - began < 10
+        time.sleep(0.1)
+    assert time.monotonic() - began >= 1.0, "it might have been alive"
+    other = lease.Claim(file)
+    for _ in range(15):
+        assert not other.acquire()
+        time.sleep(0.1)
+    assert not claim.lost
+    claim.release()
+    assert not list(tmp_path.iterdir())

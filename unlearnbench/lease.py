@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import LeaseCompromise, SoftFileLease, Timeout
@@ -23,6 +24,7 @@ class Claim:
 
     def __init__(self, file: Path) -> None:
         self._lost = threading.Event()
+        self._empty: tuple[tuple[int, int], float] | None = None
         self._file = file
         self._lease = SoftFileLease(file, lease_duration=LEASE_SECONDS, on_compromise=self._compromised)
 
@@ -37,12 +39,37 @@ class Claim:
         try:
             self._lease.acquire(timeout=0)
         except Timeout:
+            self._drop_stillborn()
             return False
         return True
 
     def release(self) -> None:
         """Gives it up."""
         self._lease.release()
+
+    def _drop_stillborn(self) -> None:
+        """Removes the file of a process that was killed before it could write itself into it.
+
+        An empty file counts as a claim that never ends; here it ends once it has been seen unchanged for long enough.
+        """
+        try:
+            found = self._file.lstat()
+        except OSError:
+            return
+        key = (found.st_ino, found.st_mtime_ns)
+        if found.st_size or self._empty is None or self._empty[0] != key:
+            self._empty = None if found.st_size else (key, time.monotonic())
+            return
+        if time.monotonic() - self._empty[1] < LEASE_SECONDS:
+            return
+        aside = self._file.with_name(f".{self._file.name}-{os.getpid()}-{threading.get_ident()}")
+        with suppress(FileNotFoundError):
+            self._file.rename(aside)
+            if aside.lstat().st_size:
+                # Another process has removed it meanwhile, and this is somebody's new claim.
+                with suppress(FileExistsError):
+                    os.link(aside, self._file)
+            aside.unlink()
 
     def _compromised(self, _: LeaseCompromise) -> None:
         self._lost.set()

@@ -69,7 +69,7 @@ class Runner:
     _bench: Workbench | None = None
     _without_base: dict[int, str] = field(default_factory=dict)
     _deadline: float = math.inf
-    _helpless: set[str] = field(default_factory=set)
+    _nothing_left: set[str] = field(default_factory=set)
 
     def run(self, cells: Sequence[Cell], todo: Mapping[str, float]) -> Outcome:
         """Runs the cells whose keys are in `todo`, which holds their estimated seconds.
@@ -103,7 +103,7 @@ class Runner:
             Whether there was one that nobody had begun.
         """
         for cell in cells:
-            if cell.choice is None or self.force or cell.key in self._helpless:
+            if cell.choice is None or self.force or cell.key in self._nothing_left:
                 continue
             several = first_values(cell.choice, self.config.tuning.trials, cell.workplace.seed)[1:]
             bench = self._workbench(cell.workplace)
@@ -113,8 +113,9 @@ class Runner:
             except Exception as error:
                 # The process that runs the cell will meet the same error, and records it.
                 stop_on_full_storage(error)
-                self._helpless.add(cell.key)
                 self._bench = None
+            # Not asked again: what others have begun and give up falls to the process that runs the cell.
+            self._nothing_left.add(cell.key)
         return False
 
     def _claimed(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Claim]]:

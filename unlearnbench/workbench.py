@@ -136,9 +136,9 @@ class Workbench:
             DivergedError: the loss was not finite.
         """
         model, _ = self.base()
-        data = self._training_set(method)
-        prompt, shared = self._trainable(model, method)
         layer = self._hidden_layer(model, method)
+        data = self._training_set(method, layer)
+        prompt, shared = self._trainable(model, method)
         step = UnlearningStep(model, method, data, prompt, bool(shared), model.budget, layer)
         trained = [parameter for parameter in (prompt or model.network).parameters() if parameter.requires_grad]
         settings = Optimisation(
@@ -224,13 +224,12 @@ class Workbench:
             "retain": self.encoder.encode(splits.train_retain),
         }
 
-    def _training_set(self, method: Method) -> TrainingSet:
+    def _training_set(self, method: Method, layer: int | None) -> TrainingSet:
         """Must be called while the base model's weights are in place."""
         model = self._loaded()
         folder = cache_root() / "references"
         key = self.workplace.base_key
         parts = {name: self._encoded[name] for name in method.uses}
-        layer = self._hidden_layer(model, method)
         references = {
             name: reference(model, self._encoded[name], kind, folder, key, layer)
             for name, kind in method.references.items()

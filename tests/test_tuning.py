@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 
 from unlearnbench.api import Choice, LogUniform
 from unlearnbench.cost import Cost
@@ -114,6 +117,43 @@ def test_interrupted_study_goes_on_and_asks_again_for_the_lost_trial(storage: st
     trials = tune(choice(SPACE), 4, storage, "study", 0, goes_on)
     assert len(trials) == 4
     assert asked[3] == asked[2]
+
+
+def test_study_killed_before_any_commit_ends_as_an_unbroken_one(tmp_path: Path) -> None:
+    commits = deadline = 0
+
+    def count(connection: sqlalchemy.Connection) -> None:
+        nonlocal commits
+        commits += 1
+        if commits == deadline:
+            os._exit(9)
+
+    def study(name: str) -> list[tuple[dict[str, Any], float]]:
+        storage = f"sqlite:///{tmp_path / name}.db"
+        trials = tune(choice(SPACE), 2, storage, "study", 0, lambda _, values, __: result(values["alpha"]))
+        return [(trial.values, trial.result.objective) for trial in trials]
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "commit", count)
+    try:
+        optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'empty.db'}")
+        shutil.copy(tmp_path / "empty.db", tmp_path / "whole.db")
+        commits = 0
+        whole = study("whole")
+        total = commits
+        assert len(whole) == 2
+        assert total > 20
+        for last in range(1, total + 1):
+            name = f"killed-{last}"
+            shutil.copy(tmp_path / "empty.db", tmp_path / f"{name}.db")
+            pid = os.fork()
+            if pid == 0:
+                commits, deadline = 0, last
+                study(name)
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+            assert study(name) == whole, f"killed before commit {last} of {total}"
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "commit", count)
 
 
 def test_failed_and_collapsed_trials_are_pruned_and_recorded(storage: str) -> None:

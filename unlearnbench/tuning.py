@@ -87,11 +87,11 @@ def tune(
         load_if_exists=True,
     )
     _close_interrupted(study)
-    if not study.trials:
-        study.enqueue_trial(choice.defaults)
     wanted = trials if choice.space and trials > 0 else 1
-    while len(finished_trials(study)) < wanted:
-        study.sampler = _sampler(seed, len(finished_trials(study)))
+    while (number := len(finished_trials(study))) < wanted:
+        study.sampler = _sampler(seed, number)
+        if number == 0 and not _is_waiting(study):
+            study.enqueue_trial(choice.defaults)
         _run_one(study, choice, run_trial)
     return finished_trials(study)
 
@@ -152,22 +152,34 @@ def _suggested(trial: optuna.Trial, choice: MethodChoice) -> dict[str, Any]:
 
 
 def _run_one(study: optuna.Study, choice: MethodChoice, run_trial: RunTrial) -> None:
-    import optuna
-
     trial = study.ask()
     values = _suggested(trial, choice)
     result = run_trial(trial.number, values, finished_trials(study))
     trial.set_user_attr("result", asdict(result))
+    _tell(study, trial.number, result)
+
+
+def _tell(study: optuna.Study, number: int, result: TrialResult) -> None:
+    import optuna
+
     if result.failure is not None or result.collapsed:
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        study.tell(number, state=optuna.trial.TrialState.PRUNED)
     else:
-        study.tell(trial, result.objective)
+        study.tell(number, result.objective)
+
+
+def _is_waiting(study: optuna.Study) -> bool:
+    import optuna
+
+    return bool(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)))
 
 
 def _close_interrupted(study: optuna.Study) -> None:
-    """Trials that an earlier process left running are closed and asked for again."""
+    """Ends the trials that an earlier process left running; `_sampler` proposes those without a result once more."""
     import optuna
 
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(dict(trial.params))
+        if "result" in trial.user_attrs:
+            _tell(study, trial.number, TrialResult.from_stored(trial.user_attrs["result"]))
+        else:
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)

@@ -28,13 +28,10 @@ def command(model_folder: Path, data_folder: Path, results: Path, *more: str) ->
     ]  # fmt: skip
 
 
-def busy_workers() -> list[psutil.Process]:
-    """Ray's worker processes that run a cell."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "ray::_run_cell" in " ".join(process.info["cmdline"] or []):
-            found.append(process)
-    return found
+def busy_workers(driver: int) -> list[psutil.Process]:
+    """The worker processes of a driver's cluster that run a cell."""
+    children = psutil.Process(driver).children(recursive=True)
+    return [child for child in children if "ray::_run_cell" in " ".join(child.cmdline())]
 
 
 def running_cells(database: Path) -> int:
@@ -56,12 +53,12 @@ def test_cells_of_a_lost_worker_are_scheduled_again(model_folder: Path, data_fol
     process = subprocess.Popen(arguments, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         deadline = time.monotonic() + 200
-        while not running_cells(tmp_path / "ray" / "mlflow.db"):
+        while running_cells(tmp_path / "ray" / "mlflow.db") < 2:
             assert process.poll() is None, (tmp_path / "log").read_text(encoding="utf-8")
             assert time.monotonic() < deadline
             time.sleep(0.2)
-        victims = busy_workers()
-        assert victims
+        victims = busy_workers(process.pid)
+        assert len(victims) == 2
         victims[0].send_signal(signal.SIGKILL)
         assert process.wait(timeout=250) == 0, (tmp_path / "log").read_text(encoding="utf-8")
     finally:

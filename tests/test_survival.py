@@ -158,6 +158,21 @@ def test_two_processes_share_the_cells_and_none_runs_twice(common: list[object],
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_two_processes_meet_a_failing_cell_once(
+    common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unlearnbench_methods.ga import GradientAscent
+
+    monkeypatch.setattr(GradientAscent, "loss", lambda self, batch: 1 / 0)
+    arguments = [*common, "--methods", "ga", "--seeds", "0,1", "--results", tmp_path / "shared"]
+    for retry in ([], ["--retry-failed"]):
+        pids = [start([*arguments, *retry], tmp_path / "cache") for _ in range(2)]
+        codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        assert codes == [1, 1], (tmp_path / "cache.log").read_text(encoding="utf-8")
+    runs = Store(tmp_path / "shared")._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FAILED'")
+    assert sorted(Counter(run.data.tags[KEY] for run in runs).values()) == [2, 2]
+
+
 def test_shards_make_up_the_grid(common: list[object], tmp_path: Path) -> None:
     results = ["--results", tmp_path / "results", "--seeds", "0,1,2"]
     planned = [invoke(*common, *results, "--dry-run", "--shard", f"{part}/2").output for part in (1, 2)]

@@ -40,7 +40,7 @@ class Outcome:
     Attributes:
         done: cells that were run now.
         elsewhere: cells that another process finished meanwhile.
-        failed: reason of each failed cell, by its name.
+        failed: reason of each cell that failed, here or meanwhile in another process, by its name.
     """
 
     done: int
@@ -81,6 +81,7 @@ class Runner:
             return Outcome(0, 0, {})
         done = elsewhere = 0
         failed: dict[str, str] = {}
+        failed_before = {failure.run_id for failure in self.store.failed_cells().values()}
         tags = {"preset": self.config.preset, **environment()}
         name = f"{self.config.preset}: {len(todo)} cells"
         with self.reporter, self.store.record("invocation", name, tags=tags) as invocation:
@@ -89,6 +90,10 @@ class Runner:
             for cell, claim in self._claimed([cell for cell in cells if cell.key in todo]):
                 if not self.force and self.store.is_finished(cell.key):
                     elsewhere += 1
+                    continue
+                failure = None if self.force else self.store.failure(cell.key)
+                if failure is not None and failure.run_id not in failed_before:
+                    failed[cell.name] = failure.reason
                     continue
                 self.store.close_interrupted(cell.key)
                 reason = self._run_cell(cell, todo[cell.key], claim, tags)

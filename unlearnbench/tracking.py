@@ -76,10 +76,16 @@ def _name(metric: str) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell without a result, and why."""
+    """A cell without a result, why, and the run that says so."""
 
     name: str
     reason: str
+    run_id: str
+
+    @classmethod
+    def of(cls, run: Run) -> Failure:
+        """What a failed run tells."""
+        return cls(run.info.run_name, run.data.tags.get(FAILURE, "unknown reason"), run.info.run_id)
 
 
 class Store:
@@ -206,16 +212,18 @@ class Store:
 
     def is_finished(self, key: str) -> bool:
         """Whether a cell has a result."""
-        query = f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{key}' and attributes.status = 'FINISHED'"
-        return bool(self.client.search_runs([self.experiment_id], query, max_results=1))
+        return self._newest(key, "FINISHED") is not None
+
+    def failure(self, key: str) -> Failure | None:
+        """A cell's newest failure."""
+        run = self._newest(key, "FAILED")
+        return None if run is None else Failure.of(run)
 
     def failed_cells(self) -> dict[str, Failure]:
         """The newest failure of each cell that has no result, by cell key."""
         finished = self.finished_cells()
         runs = reversed(self._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FAILED'"))
-        failures = {
-            run.data.tags[KEY]: Failure(run.info.run_name, run.data.tags.get(FAILURE, "unknown reason")) for run in runs
-        }
+        failures = {run.data.tags[KEY]: Failure.of(run) for run in runs}
         return {key: failure for key, failure in failures.items() if key not in finished}
 
     def close_interrupted(self, key: str) -> None:
@@ -247,6 +255,13 @@ class Store:
         except (MlflowException, OSError):
             return None
         return Path(str(found))
+
+    def _newest(self, key: str, status: str) -> Run | None:
+        """A cell's newest run of this status."""
+        query = f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{key}' and attributes.status = '{status}'"
+        order = ["attributes.start_time DESC"]
+        runs: list[Run] = self.client.search_runs([self.experiment_id], query, max_results=1, order_by=order)
+        return runs[0] if runs else None
 
     def _search(self, query: str) -> list[Run]:
         """All runs that match, newest first."""

@@ -17,13 +17,13 @@ from unlearnbench.cache import content_hash, filling
 from unlearnbench.cost import Cost
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.model import LanguageModel
-from unlearnbench.engine.training import DivergedError
+from unlearnbench.engine.training import DivergedError, OnStep
 from unlearnbench.grid import Cell, MethodChoice
 from unlearnbench.lease import Claim, claimed
 from unlearnbench.objective import trade_off
 from unlearnbench.tracking import Store
 from unlearnbench.tuning import COLLAPSED_BELOW, TrialResult, has_finished
-from unlearnbench.workbench import OnStep, Trained, Workbench
+from unlearnbench.workbench import Trained, Workbench
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Attempts:
     def _write(self, attempt: Attempt, folder: Path) -> None:
         assert attempt.model is not None
         assert attempt.trained is not None
-        self.bench.save(attempt.model, folder)
+        self.bench.weights.save(folder)
         (folder / "trained.json").write_text(json.dumps(asdict(attempt.trained)), encoding="utf-8")
 
     def _found(self, values: dict[str, Any]) -> Attempt | None:

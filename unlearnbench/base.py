@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,7 @@ from unlearnbench.data.store import TaskData
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.model import LanguageModel
-from unlearnbench.engine.training import DivergedError, Optimisation, Progress, train, trainable_count
+from unlearnbench.engine.training import DivergedError, OnStep, Optimisation, train, trainable_count
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import UserError
 from unlearnbench.lease import claimed
@@ -88,7 +87,7 @@ def base_model(
     config: BaseConfig,
     model_config: ModelConfig,
     seed: int,
-    on_step: Callable[[Progress], None],
+    on_step: OnStep,
     checkpoint_seconds: float,
 ) -> BaseModel:
     """The base model, from the cache where it has been made before; another process that makes it is waited for.
@@ -140,7 +139,7 @@ def _fine_tune(
     model_config: ModelConfig,
     seed: int,
     folder: Path,
-    on_step: Callable[[Progress], None],
+    on_step: OnStep,
     checkpoints: Checkpoints,
 ) -> int:
     import torch

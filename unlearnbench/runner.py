@@ -185,7 +185,7 @@ class Runner:
     def _result(self, cell: Cell, record: Record) -> CellResult:
         bench = self._workbench(cell.workplace)
         if cell.row == VANILLA:
-            return self._evaluate(bench, bench.vanilla(), record)
+            return self._evaluate(bench, bench.weights.vanilla(), record)
         model, base = self._base(cell.workplace, bench)
         if cell.choice is None:
             result = self._evaluate(bench, model, record)
@@ -215,7 +215,7 @@ class Runner:
             raise CellFailedError(self._without_base[id(workplace)])
         self.reporter.stage("base model")
         try:
-            return bench.base(self._on_step)
+            return bench.weights.base(self._on_step)
         except BaseFailedError as error:
             self._without_base[id(workplace)] = str(error)
             raise CellFailedError(str(error)) from None
@@ -231,10 +231,10 @@ class Runner:
         """A prompt adapter is small and always stored; weights only where asked for."""
         with tempfile.TemporaryDirectory() as scratch:
             if model.prompt is not None:
-                bench.save(model, Path(scratch) / "prompt-adapter")
+                bench.weights.save(Path(scratch) / "prompt-adapter")
                 record.artifacts(Path(scratch))
         if self.config.keep_models:
-            bench.save(model, self.store.results / "models" / cell.key)
+            bench.weights.save(self.store.results / "models" / cell.key)
             record.tags({"model.folder": str(self.store.results / "models" / cell.key)})
 
     def _workbench(self, workplace: Workplace) -> Workbench:

@@ -15,12 +15,13 @@ from typing import Any
 from unlearnbench.attempts import Attempt, Attempts, read_trained
 from unlearnbench.cost import Cost
 from unlearnbench.engine.model import LanguageModel
+from unlearnbench.engine.training import OnStep
 from unlearnbench.grid import Cell, MethodChoice
 from unlearnbench.reporting import Reporter
 from unlearnbench.tracking import AHEAD, KEY, PRUNED, TRIAL, Record, Store
 from unlearnbench.tuning import Trial, TrialResult, best_trial, tune
 from unlearnbench.tuning_plots import draw_study
-from unlearnbench.workbench import OnStep, Trained, Workbench
+from unlearnbench.workbench import Trained, Workbench
 
 
 class CellFailedError(Exception):
@@ -75,7 +76,7 @@ class Search:
             self.reporter.stage("training the best trial again")
             return self.bench.unlearn(method, self.on_step, self.attempts.checkpoints(best.values))
         trained = read_trained(self._weights(best.number))
-        return self.bench.restore(method, self._weights(best.number)), trained
+        return self.bench.weights.restore(method, self._weights(best.number)), trained
 
     def cost(self, trials: list[Trial], best: Trial) -> Cost:
         """Training cost of all trials but the best."""

@@ -1,18 +1,13 @@
-"""What the cells of one workplace share while they run: tokenizer, weights, encoded splits, references."""
+"""Trains and evaluates on one workplace: its cells share weights, encoded splits and reference values."""
 
 from __future__ import annotations
 
 import random
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 
-from safetensors import SafetensorError
-
-from unlearnbench.base import BaseModel, base_model, is_whole
 from unlearnbench.batch import PartName
 from unlearnbench.cache import cache_root
 from unlearnbench.cost import Cost, measured
@@ -23,8 +18,8 @@ from unlearnbench.engine.encoding_cache import EncodingCache
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.packing import packs
 from unlearnbench.engine.reference import reference
-from unlearnbench.engine.soft_prompt import TrainablePrompt, load_adapter, save_adapter
-from unlearnbench.engine.training import Optimisation, Progress, train, trainable_count
+from unlearnbench.engine.soft_prompt import TrainablePrompt
+from unlearnbench.engine.training import OnStep, Optimisation, train, trainable_count
 from unlearnbench.engine.trials import can_share_prefix
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import UserError
@@ -32,12 +27,9 @@ from unlearnbench.evaluation import Evaluation, Evaluator
 from unlearnbench.grid import Workplace
 from unlearnbench.method import Method
 from unlearnbench.metrics import Metric
-from unlearnbench.models.loading import compute_dtype, load_model, load_tokenizer, pick_device, restore_weights
-from unlearnbench.models.resolve import ResolvedModel
-from unlearnbench.storage import stop_on_full_storage
+from unlearnbench.models.loading import load_tokenizer
 from unlearnbench.task import Example
-
-OnStep = Callable[[Progress], None]
+from unlearnbench.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -60,9 +52,10 @@ class Trained:
 
 
 class Workbench:
-    """Trains and evaluates on one workplace; holds one set of weights at a time.
+    """What the cells of one workplace share.
 
-    The weights are those of the vanilla model, of the base model, or of the last `unlearn`.
+    Attributes:
+        weights: the one set of weights in memory.
     """
 
     def __init__(self, workplace: Workplace, metrics: list[Metric]) -> None:
@@ -76,66 +69,19 @@ class Workbench:
         self.evaluators = {
             task: Evaluator(self.encoder, own, self.config.generic_labels, metrics) for task, own in labels.items()
         }
-        self._holds: str | None = None
-        self._model: LanguageModel | None = None
-
-    def vanilla(self) -> LanguageModel:
-        """The pre-trained model."""
-        if self._holds != "vanilla":
-            self._load(self.workplace.model, "vanilla")
-        return self._loaded()
-
-    def base(self, on_step: OnStep = lambda progress: None) -> tuple[LanguageModel, BaseModel]:
-        """The base model with its weights in place; fine-tunes it first where that has not been done."""
-        workplace = self.workplace
-        if self._holds is not None and not (cache_root() / "base" / workplace.base_key).is_dir():
-            # Fine-tuning loads weights of its own.
-            self._model, self._holds = None, None
-        entry = cache_root() / "base" / workplace.base_key
-        try:
-            base = self._base_in_place(on_step)
-        except (OSError, SafetensorError, UserError) as error:
-            stop_on_full_storage(error)
-            if not entry.is_dir() or is_whole(entry):
-                raise
-            # Truncated or deleted files: what can be computed again is not worth failing for.
-            shutil.rmtree(entry)
-            self._model, self._holds = None, None
-            base = self._base_in_place(on_step)
-        model = self._loaded()
-        model.prompt = None
-        return model, base
-
-    def _base_in_place(self, on_step: OnStep) -> BaseModel:
-        workplace = self.workplace
-        base = base_model(
-            workplace.model,
-            self.encoder,
-            workplace.data,
-            self.config.base,
-            self.config.model,
-            workplace.seed,
-            on_step,
-            self.config.checkpoint_seconds,
-        )
-        if self._model is None or (self._holds == "vanilla" and self.config.model.frozen_4bit):
-            self._load(ResolvedModel(workplace.model.spec, str(base.folder), None, base.key), "base")
-        elif self._holds != "base":
-            restore_weights(self._model.network, base.folder)
-        self._holds = "base"
-        return base
+        self.weights = Weights(workplace, self.encoder)
 
     def unlearn(
         self, method: Method, on_step: OnStep, checkpoints: Checkpoints | None = None
     ) -> tuple[LanguageModel, Trained]:
         """Trains the method from the base model.
 
-        The result is held in memory; `save` writes it.
+        The result is held in memory; `weights.save` writes it.
 
         Raises:
             DivergedError: the loss was not finite.
         """
-        model, _ = self.base()
+        model, _ = self.weights.base()
         layer = self._hidden_layer(model, method)
         data = self._training_set(method, layer)
         prompt, shared = self._trainable(model, method)
@@ -150,7 +96,8 @@ class Workbench:
             max_grad_norm=method.max_grad_norm,
             optimiser=self.config.model.optimiser if prompt is None else "adamw",
         )
-        self._holds = "base" if prompt is not None else "unlearned"
+        if prompt is None:
+            self.weights.changed()
         with measured() as cost:
             train(trained, data.size, step, settings, self.workplace.seed, on_step, checkpoints=checkpoints)
         if checkpoints is not None:
@@ -159,24 +106,6 @@ class Workbench:
             model.prompt, model.shared_prefix = prompt().detach(), bool(shared)
         halved = step.budget < model.budget
         return model, Trained(trainable_count(trained), step.budget, halved, shared, packs(model.network), cost)
-
-    def save(self, model: LanguageModel, folder: Path) -> None:
-        """Writes what was trained: a PEFT prompt adapter, or all weights."""
-        if model.prompt is None:
-            model.network.save_pretrained(folder)
-        else:
-            save_adapter(model.prompt, model.network, self.workplace.model.path, folder)
-
-    def restore(self, method: Method, folder: Path) -> LanguageModel:
-        """The model that `save` wrote."""
-        model, _ = self.base()
-        if method.soft_prompt() is None:
-            restore_weights(model.network, folder)
-            self._holds = "unlearned"
-        else:
-            model.prompt = load_adapter(folder)
-            model.shared_prefix = can_share_prefix(model.network, model.prompt.to(model.device, model.network.dtype))
-        return model
 
     def evaluate_all(self, model: LanguageModel) -> tuple[dict[str, Evaluation], dict[str, Evaluation]]:
         """Evaluations of the four splits and of the transfer tasks."""
@@ -198,7 +127,7 @@ class Workbench:
     @cached_property
     def base_retain_accuracy(self) -> float:
         """The base model's accuracy on the retain examples that tuning looks at."""
-        model, _ = self.base()
+        model, _ = self.weights.base()
         return self.training_accuracies(model)[1]
 
     @cached_property
@@ -226,7 +155,7 @@ class Workbench:
 
     def _training_set(self, method: Method, layer: int | None) -> TrainingSet:
         """Must be called while the base model's weights are in place."""
-        model = self._loaded()
+        model = self.weights.model
         folder = cache_root() / "references"
         key = self.workplace.base_key
         parts = {name: self._encoded[name] for name in method.uses}
@@ -269,20 +198,3 @@ class Workbench:
         prompt = TrainablePrompt(model.network, wanted, torch.Generator().manual_seed(self.workplace.seed))
         shared = can_share_prefix(model.network, prompt().detach().to(model.network.dtype))
         return prompt, shared
-
-    def _load(self, source: ResolvedModel, holds: str) -> None:
-        config = self.config.model
-        network = load_model(source, config, four_bit=config.frozen_4bit and holds == "base")
-        if config.gradient_checkpointing:
-            network.gradient_checkpointing_enable({"use_reentrant": False})
-        self._model = LanguageModel(
-            network,
-            pad=self.encoder.pad,
-            compute_dtype=compute_dtype(config, pick_device(config)),
-            tokens_per_pass=config.tokens_per_pass,
-        )
-        self._holds = holds
-
-    def _loaded(self) -> LanguageModel:
-        assert self._model is not None
-        return self._model

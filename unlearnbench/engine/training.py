@@ -43,6 +43,9 @@ class Progress:
     loss: float
 
 
+OnStep = Callable[[Progress], None]
+
+
 class Step(Protocol):
     """Computes gradients of the loss over some items of the training set."""
 
@@ -65,7 +68,7 @@ def train(
     step: Step,
     settings: Optimisation,
     seed: int,
-    on_step: Callable[[Progress], None],
+    on_step: OnStep,
     checkpoints: Checkpoints | None = None,
 ) -> TrainingReport:
     """Minimises the loss that `step` differentiates over `items` training items.

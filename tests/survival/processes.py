@@ -1,0 +1,57 @@
+"""Runs in processes of their own, and what they leave."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections import Counter
+from pathlib import Path
+
+from unlearnbench.cli import app
+from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.tracking import KEY, KIND, Store
+
+COSTS = ("_seconds", "_bytes")
+
+
+def start(arguments: list[object], cache: Path) -> int:
+    """The command in a process of its own, with everything imported already."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        os.environ["UNLEARNBENCH_CACHE"] = str(cache)
+        sys.stdout = sys.stderr = cache.with_suffix(".log").open("a", encoding="utf-8", buffering=1)
+        code = 1
+        try:
+            code = int(app([str(argument) for argument in arguments], standalone_mode=False) or 0)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    return pid
+
+
+def results_of(entries: list[Entry]) -> dict[str, object]:
+    """What must be equal, by cell: every metric that is no cost, hyper-parameters and single predictions."""
+    return {
+        entry.key: (
+            {name: value for name, value in entry.metrics.items() if not name.endswith(COSTS)},
+            entry.hyperparameters,
+            entry.right,
+        )
+        for entry in entries
+    }
+
+
+def finished_runs(results: Path) -> dict[str, int]:
+    runs = Store(results)._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")
+    return dict(Counter(run.data.tags[KEY] for run in runs))
+
+
+def exit_code(pid: int) -> int:
+    """That of a process, once it has ended; negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

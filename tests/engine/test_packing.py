@@ -29,8 +29,10 @@ from unlearnbench.models.resolve import ResolvedModel
 from unlearnbench.models.spec import ModelSpec
 
 
-def test_rectangles_hold_rows_whose_lengths_differ_by_a_twentieth() -> None:
-    assert rectangles([42, 10, 11, 40, 43, 10]) == [[1, 5], [2], [3, 0], [4]]
+def test_rectangles_hold_rows_of_similar_length() -> None:
+    lengths = [42, 10, 11, 40, 43, 10]
+    assert rectangles(lengths, 1.05) == [[1, 5], [2], [3, 0], [4]]
+    assert rectangles(lengths, 1.5) == [[1, 5, 2], [3, 0, 4]]
 
 
 def test_every_token_of_every_row_has_its_place() -> None:
@@ -47,7 +49,7 @@ def test_every_token_of_every_row_has_its_place() -> None:
 def test_attention_sees_the_row_so_far_and_what_is_shared(shared: int) -> None:
     """Against attention over each row alone, with two key heads for four query heads."""
     lengths = [4, 9, 9, 2]
-    packing = Packing.of(lengths, 9, torch.device("cpu"))
+    packing = Packing.of(lengths, 9, torch.device("cpu"), shared)
     tokens = packing.positions.shape[1]
     draw = torch.Generator().manual_seed(0)
     query = torch.randn(1, 4, tokens, 8, generator=draw)

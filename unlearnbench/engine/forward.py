@@ -208,12 +208,13 @@ def _packed(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor 
     """All rows in one sequence."""
     embeddings = prompted if isinstance(prompted, Tensor) else None
     first = 0 if embeddings is None else len(embeddings)
-    packing = Packing.of([first + length for length in inputs.lengths], first + inputs.ids.shape[1], inputs.ids.device)
+    shared = prompted.length if isinstance(prompted, Prefix) else 0
+    lengths, width = [first + length for length in inputs.lengths], first + inputs.ids.shape[1]
+    packing = Packing.of(lengths, width, inputs.ids.device, shared)
     ((kind, padded),) = _words(network, inputs, embeddings).items()
     arguments = packing.arguments() | {kind: padded.flatten(0, 1).index_select(0, packing.source)[None]}
     if isinstance(prompted, Prefix):
         arguments["past_key_values"] = prompted.expanded(1)
-        arguments["position_ids"] = packing.positions + prompted.length
     return Arranged(arguments, first, packing.starts)
 
 

@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NAME = "unlearnbench-packed"
-# The longest row of a rectangle has at most this much of its shortest: less padding, but more calls of attention.
-SPREAD = 1.05
+# The longest row of a rectangle has at most this much of its shortest: less padding, but more calls of attention in
+# every layer. On a GPU each call takes the launch of kernels; its value is an estimate, never measured.
+CPU_SPREAD, GPU_SPREAD = 1.05, 1.5
 
 
-def rectangles(lengths: Sequence[int]) -> list[list[int]]:
-    """Indices of rows whose lengths differ by a twentieth at most, shortest rows first."""
+def rectangles(lengths: Sequence[int], spread: float) -> list[list[int]]:
+    """Indices of rows of which the longest has at most `spread` times the shortest's length, shortest rows first."""
     found: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
-        if found and lengths[row] <= SPREAD * lengths[found[-1][0]]:
+        if found and lengths[row] <= spread * lengths[found[-1][0]]:
             found[-1].append(row)
         else:
             found.append([row])
@@ -40,20 +41,24 @@ class Packing:
     Attributes:
         shapes: rows and length of each rectangle.
         source: ``[tokens]`` places in the flattened padded rows.
-        positions: ``[1, tokens]`` position of each token in its own row.
+        positions: ``[1, tokens]`` position of each token in its own row, behind the shared ones.
         starts: ``[batch]`` place of each row's first token in the sequence.
+        shared: number of positions in front that all rows share.
+        masks: what each token of a rectangle's rows sees, ``[1, 1, length, shared + length]``; None for all before it.
     """
 
     shapes: tuple[tuple[int, int], ...]
     source: Tensor
     positions: Tensor
     starts: Tensor
+    shared: int
+    masks: tuple[Tensor | None, ...]
 
     @classmethod
-    def of(cls, lengths: Sequence[int], width: int, device: torch.device) -> Packing:
+    def of(cls, lengths: Sequence[int], width: int, device: torch.device, shared: int = 0) -> Packing:
         """The packing of rows with the given lengths, padded on the right to `width`."""
         shapes, pieces, starts, place = [], [], [0] * len(lengths), 0
-        for rows in rectangles(lengths):
+        for rows in rectangles(lengths, CPU_SPREAD if device.type == "cpu" else GPU_SPREAD):
             longest = lengths[rows[-1]]
             shapes.append((len(rows), longest))
             pieces.append((torch.tensor(rows)[:, None] * width + torch.arange(longest)).flatten())
@@ -61,8 +66,9 @@ class Packing:
                 starts[row] = place
                 place += longest
         source = torch.cat(pieces)
-        packed = torch.stack([source, source % width]).to(device)
-        return cls(tuple(shapes), packed[0], packed[1][None], torch.tensor(starts, device=device))
+        packed = torch.stack([source, shared + source % width]).to(device)
+        masks = tuple(_causal_mask(longest, shared, device) if shared else None for _, longest in shapes)
+        return cls(tuple(shapes), packed[0], packed[1][None], torch.tensor(starts, device=device), shared, masks)
 
     def arguments(self) -> dict[str, Any]:
         """What a transformers model needs to run the sequence."""
@@ -97,19 +103,20 @@ def attend(
     if packing is None:
         result: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
         return result
-    shared = key.shape[2] - query.shape[2]
     sizes = [rows * length for rows, length in packing.shapes]
     queries = torch.split_with_sizes(query[0], sizes, dim=1)
-    front_keys, *keys = torch.split_with_sizes(key[0], [shared, *sizes], dim=1)
-    front_values, *values = torch.split_with_sizes(value[0], [shared, *sizes], dim=1)
+    front_keys, *keys = torch.split_with_sizes(key[0], [packing.shared, *sizes], dim=1)
+    front_values, *values = torch.split_with_sizes(value[0], [packing.shared, *sizes], dim=1)
     outputs = []
-    for shape, some_queries, some_keys, some_values in zip(packing.shapes, queries, keys, values, strict=True):
+    for shape, mask, some_queries, some_keys, some_values in zip(
+        packing.shapes, packing.masks, queries, keys, values, strict=True
+    ):
         output, _ = sdpa_attention_forward(
             module,
             _rows(some_queries, shape),
             _behind(front_keys, _rows(some_keys, shape)),
             _behind(front_values, _rows(some_values, shape)),
-            _causal_mask(shape[1], shared, query.device) if shared else None,
+            mask,
             **options,
         )
         outputs.append(output.flatten(0, 1))

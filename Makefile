@@ -14,7 +14,7 @@ test: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict --site-dir build/site
-	$(VENV)/bin/python -m pytest -n logical --dist worksteal
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve

@@ -7,13 +7,12 @@ takes them in order; others may be ahead of it, and then it finds a trained mode
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.cache import content_hash, filling
+from unlearnbench.cache import content_hash, discard, filling
 from unlearnbench.cost import Cost
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.model import LanguageModel
@@ -87,7 +86,7 @@ class Attempts:
     def clear(self, values: dict[str, Any]) -> None:
         """Deletes what is left of an attempt that has been saved, or is not worth it."""
         self.checkpoints(values).clear()
-        shutil.rmtree(self._saved(values), ignore_errors=True)
+        discard(self._saved(values))
 
     def checkpoints(self, values: dict[str, Any]) -> Checkpoints:
         """Snapshots of the training; named by its values, as its trial has another number after an interruption."""

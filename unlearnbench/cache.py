@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
@@ -64,13 +65,25 @@ def filling(entry: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def discard(entry: Path) -> None:
+    """Deletes a folder, if there is one and it can be.
+
+    It is moved out of sight first: readers see the whole folder or none, however the process ends.
+    """
+    prefix = f".discarded-{entry.name}-"
+    with suppress(OSError):
+        entry.rename(entry.with_name(prefix + secrets.token_hex(4)))
+    for remains in entry.parent.glob(f"{prefix}*"):
+        shutil.rmtree(remains, ignore_errors=True)
+
+
 def cached(entry: Path, make: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
     """What `read` finds in `entry`, which `make` fills where it is missing or its files turn out to be broken."""
     if entry.is_dir():
         try:
             return read(entry)
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            shutil.rmtree(entry)
+            discard(entry)
     with filling(entry) as scratch:
         make(scratch)
     return read(entry)

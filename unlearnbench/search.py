@@ -6,13 +6,13 @@ is trained again after the search.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from unlearnbench.attempts import Attempt, Attempts, read_trained
+from unlearnbench.cache import discard
 from unlearnbench.cost import Cost
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import OnStep
@@ -84,7 +84,7 @@ class Search:
 
     def clean(self) -> None:
         """Deletes what the trials left."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        discard(self.folder)
 
     def _weights(self, number: int) -> Path:
         return self.folder / f"trial-{number}"
@@ -140,7 +140,7 @@ class Search:
         self.attempts.save(attempt, self._weights(number))
         for other in self.folder.glob("trial-*"):
             if other != self._weights(number):
-                shutil.rmtree(other, ignore_errors=True)
+                discard(other)
 
 
 def describe(values: dict[str, Any]) -> str:

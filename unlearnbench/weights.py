@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from unlearnbench.base import BaseModel, base_model, is_whole
-from unlearnbench.cache import cache_root
+from unlearnbench.cache import cache_root, discard
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.soft_prompt import load_adapter, save_adapter
@@ -55,7 +54,7 @@ class Weights:
             if not entry.is_dir() or is_whole(entry):
                 raise
             # Truncated or deleted files: what can be computed again is not worth failing for.
-            shutil.rmtree(entry)
+            discard(entry)
             self._drop()
             base = self._base_in_place(on_step)
         self.model.prompt = None

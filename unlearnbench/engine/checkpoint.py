@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from unlearnbench.cache import filling
+from unlearnbench.cache import discard, filling
 
 
 @dataclass
@@ -57,7 +56,7 @@ class Checkpoints:
             (scratch / "state.json").write_text(json.dumps(facts), encoding="utf-8")
         for other in self.folder.glob("step-*"):
             if other.name != f"step-{len(losses)}":
-                shutil.rmtree(other, ignore_errors=True)
+                discard(other)
         self._last = time.monotonic()
 
     def load(self, parameters: Sequence[Tensor], optimiser: torch.optim.Optimizer) -> list[float]:
@@ -88,7 +87,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Deletes all snapshots."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        discard(self.folder)
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from unlearnbench.cache import discard
+from unlearnbench.cache import discard, filling
 
 REMOVALS = {"os.rename", "os.remove", "os.rmdir"}
 
@@ -46,3 +46,18 @@ def test_a_folder_whose_removal_is_killed_is_whole_or_gone(tmp_path: Path) -> No
 def test_a_folder_that_does_not_exist_needs_no_removal(tmp_path: Path) -> None:
     discard(tmp_path / "missing" / "entry")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    entry = tmp_path / "entry"
+    pid = os.fork()
+    if pid == 0:
+        with filling(entry) as scratch:
+            (scratch / "half").touch()
+            os._exit(9)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    (orphan,) = tmp_path.iterdir()
+    assert (orphan / "half").exists()
+    with filling(entry) as first, filling(entry) as second:
+        assert set(tmp_path.iterdir()) == {first, second}
+    assert list(tmp_path.iterdir()) == [entry]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import secrets
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import platformdirs
+import psutil
 
 from unlearnbench.errors import UserError
 
@@ -46,7 +48,8 @@ def filling(entry: Path) -> Iterator[Path]:
     """
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+        _remove_orphans(entry)
+        scratch = Path(tempfile.mkdtemp(prefix=f"{_scratch_prefix(entry)}{os.getpid()}-", dir=entry.parent))
     except OSError as error:
         raise UserError(
             f"the cache folder {entry.parent} can't be written ({error.strerror}): "
@@ -63,6 +66,17 @@ def filling(entry: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scratch_prefix(entry: Path) -> str:
+    return f".{entry.name}-{platform.node()}-"
+
+
+def _remove_orphans(entry: Path) -> None:
+    """Deletes what killed processes of this machine have left of the same entry; it may be gigabytes."""
+    for scratch in entry.parent.glob(f"{_scratch_prefix(entry)}*-*"):
+        if not psutil.pid_exists(int(scratch.name.split("-")[-2])):
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def discard(entry: Path) -> None:

@@ -116,7 +116,8 @@ def attend(
             _rows(some_queries, shape),
             _behind(front_keys, _rows(some_keys, shape)),
             _behind(front_values, _rows(some_values, shape)),
-            mask,
+            # A layer may be on another device than the rows.
+            mask if mask is None else mask.to(query.device),
             **options,
         )
         outputs.append(output.flatten(0, 1))

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from tests.survival.processes import exit_code
 from unlearnbench.cache import discard, filling
 
 REMOVALS = {"os.rename", "os.remove", "os.rmdir"}
@@ -36,7 +37,7 @@ def test_a_folder_whose_removal_is_killed_is_whole_or_gone(tmp_path: Path) -> No
             sys.addaudithook(kill)
             discard(entry)
             os._exit(0)
-        killed += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+        killed += exit_code(pid) == 9
         assert sorted(file.name for file in entry.rglob("*")) in ([], ["a", "b", "c", "inner"])
         discard(entry)
         assert not list(tmp_path.iterdir())
@@ -55,7 +56,7 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
         with filling(entry) as scratch:
             (scratch / "half").touch()
             os._exit(9)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    assert exit_code(pid) == 9
     (orphan,) = tmp_path.iterdir()
     assert (orphan / "half").exists()
     with filling(entry) as first, filling(entry) as second:

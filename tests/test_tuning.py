@@ -11,6 +11,7 @@ import optuna
 import pytest
 import sqlalchemy
 
+from tests.survival.processes import exit_code
 from unlearnbench.api import Choice, LogUniform
 from unlearnbench.cost import Cost
 from unlearnbench.grid import MethodChoice
@@ -150,7 +151,7 @@ def test_study_killed_before_any_commit_ends_as_an_unbroken_one(tmp_path: Path) 
                 commits, deadline = 0, last
                 study(name)
                 os._exit(0)
-            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+            assert exit_code(pid) == 9
             assert study(name) == whole, f"killed before commit {last} of {total}"
     finally:
         sqlalchemy.event.remove(sqlalchemy.Engine, "commit", count)

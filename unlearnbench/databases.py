@@ -57,5 +57,6 @@ def optuna_tables(url: str) -> None:
 def quiet_mlflow() -> None:
     """Leaves out what MLflow tells about its own work; to be called after its import, which sets levels of its own."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -12,8 +12,9 @@ from unlearnbench.config import dump_experiment
 from unlearnbench.evaluation import Evaluation
 from unlearnbench.grid import Cell, Workplace
 from unlearnbench.metrics import confusion_counts
+from unlearnbench.record import Record
 from unlearnbench.rows import VANILLA
-from unlearnbench.tracking import KEY, Record
+from unlearnbench.tracking import KEY
 
 if TYPE_CHECKING:
     import pandas as pd

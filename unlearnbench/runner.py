@@ -22,13 +22,14 @@ from unlearnbench.evaluation import Evaluation
 from unlearnbench.grid import Cell, Workplace
 from unlearnbench.lease import WAIT_SECONDS, Claim
 from unlearnbench.metrics import Metric
+from unlearnbench.record import Record
 from unlearnbench.recording import attach, attach_predictions, cell_tags
 from unlearnbench.reporting import Reporter
 from unlearnbench.result import CellResult
 from unlearnbench.rows import VANILLA
 from unlearnbench.search import CellFailedError, Search
 from unlearnbench.storage import stop_on_full_storage
-from unlearnbench.tracking import INVOCATION, Record, Store
+from unlearnbench.tracking import INVOCATION, Store
 from unlearnbench.tuning import first_values
 from unlearnbench.workbench import Workbench
 

@@ -17,8 +17,9 @@ from unlearnbench.cost import Cost
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import OnStep
 from unlearnbench.grid import Cell, MethodChoice
+from unlearnbench.record import Record
 from unlearnbench.reporting import Reporter
-from unlearnbench.tracking import AHEAD, KEY, PRUNED, TRIAL, Record, Store
+from unlearnbench.tracking import AHEAD, KEY, PRUNED, TRIAL, Store
 from unlearnbench.tuning import Trial, TrialResult, best_trial, tune
 from unlearnbench.tuning_plots import draw_study
 from unlearnbench.workbench import Trained, Workbench

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from unlearnbench.artifacts import Artifacts
 from unlearnbench.databases import BUSY_SECONDS, make_database, mlflow_tables, optuna_tables, quiet_mlflow
 from unlearnbench.errors import UserError, first_line
+from unlearnbench.record import Record
+from unlearnbench.server import ServerDownError, patiently
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Run
 
 EXPERIMENT = "unlearnbench"
@@ -28,50 +30,6 @@ TRIAL = "unlearnbench.trial"
 AHEAD = "unlearnbench.ahead"
 INVOCATION = "unlearnbench.invocation"
 PAGE = 1000
-
-
-@dataclass(frozen=True)
-class Record:
-    """A running MLflow run."""
-
-    client: MlflowClient
-    run_id: str
-
-    def params(self, params: Mapping[str, Any]) -> None:
-        """Logs parameters (as text)."""
-        from mlflow.entities import Param
-
-        self.client.log_batch(self.run_id, params=[Param(name, str(value)[:6000]) for name, value in params.items()])
-
-    def metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Logs metrics."""
-        import time
-
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        self.client.log_batch(
-            self.run_id, metrics=[Metric(_name(name), value, now, step) for name, value in metrics.items()]
-        )
-
-    def tags(self, tags: Mapping[str, str]) -> None:
-        """Sets tags."""
-        from mlflow.entities import RunTag
-
-        self.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-
-    def artifacts(self, folder: Path) -> None:
-        """Stores everything in `folder`."""
-        self.client.log_artifacts(self.run_id, str(folder))
-
-    def finish(self, status: str = "FINISHED") -> None:
-        """Ends the run."""
-        self.client.set_terminated(self.run_id, status)
-
-
-def _name(metric: str) -> str:
-    """MLflow allows letters, digits, and ``_-. :/`` in a name."""
-    return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in metric)
 
 
 @dataclass(frozen=True)
@@ -93,6 +51,7 @@ class Store:
 
     Attributes:
         optuna_storage: URL of the database of tuning studies.
+        artifacts: reads what runs have stored.
     """
 
     def __init__(
@@ -134,7 +93,7 @@ class Store:
             # The kind makes MLflow open its pages for training runs.
             tags = {"mlflow.experimentKind": "custom_model_development"}
             try:
-                found = str(self.client.create_experiment(experiment, artifact_location=location, tags=tags))
+                found = str(patiently(self.client.create_experiment, experiment, artifact_location=location, tags=tags))
             except MlflowException:
                 # Another process may have made it since.
                 found = self._experiment(experiment)
@@ -173,12 +132,13 @@ class Store:
         self.uri = tracking_uri or f"sqlite:///{self.results / 'mlflow.db'}?timeout={BUSY_SECONDS}"
         try:
             self.client = MlflowClient(self.uri)
-            self.client.search_experiments(max_results=1)
+            self.artifacts = Artifacts(self.client, self.results / "artifacts")
+            patiently(self.client.search_experiments, max_results=1)
         except MlflowException as error:
             raise UserError(f"the MLflow store {self.uri} can't be opened: {first_line(error)}") from None
 
     def _experiment(self, name: str) -> str | None:
-        found = self.client.get_experiment_by_name(name)
+        found = patiently(self.client.get_experiment_by_name, name)
         return None if found is None else str(found.experiment_id)
 
     @contextmanager
@@ -189,12 +149,14 @@ class Store:
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
         all_tags = {KIND: kind, **(tags or {})} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
-        run = self.client.create_run(self.experiment_id, tags=all_tags, run_name=name)
+        run = patiently(self.client.create_run, self.experiment_id, tags=all_tags, run_name=name)
         record = Record(self.client, run.info.run_id)
         try:
             yield record
         except KeyboardInterrupt:
             record.finish("KILLED")
+            raise
+        except ServerDownError:
             raise
         except Exception as error:
             # What the user has to mend first is no failure of the cell; and where the store itself is the trouble, the
@@ -232,7 +194,7 @@ class Store:
             for run in self._search(
                 f"tags.`{KIND}` = '{kind}' and tags.`{KEY}` = '{key}' and attributes.status = 'RUNNING'"
             ):
-                self.client.set_terminated(run.info.run_id, "KILLED")
+                patiently(self.client.set_terminated, run.info.run_id, "KILLED")
 
     def trials(self) -> dict[str, dict[int, Run]]:
         """The newest finished run of each trial, by cell key and number."""
@@ -242,25 +204,11 @@ class Store:
                 found.setdefault(run.data.tags[KEY], {})[int(run.data.tags[TRIAL])] = run
         return found
 
-    def artifact(self, run: Run, path: str) -> Path | None:
-        """A file or folder that a run has stored, or None where it has none."""
-        # Runs record absolute places; a results folder that was moved still has its artefacts below it.
-        here = self.results / "artifacts" / str(run.info.run_id) / "artifacts" / path
-        if here.exists():
-            return here
-        from mlflow.exceptions import MlflowException
-
-        try:
-            found = self.client.download_artifacts(run.info.run_id, path)
-        except (MlflowException, OSError):
-            return None
-        return Path(str(found))
-
     def _newest(self, key: str, status: str) -> Run | None:
         """A cell's newest run of this status."""
         query = f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{key}' and attributes.status = '{status}'"
         order = ["attributes.start_time DESC"]
-        runs: list[Run] = self.client.search_runs([self.experiment_id], query, max_results=1, order_by=order)
+        runs: list[Run] = patiently(self.client.search_runs, [self.experiment_id], query, max_results=1, order_by=order)
         return runs[0] if runs else None
 
     def _search(self, query: str) -> list[Run]:
@@ -268,8 +216,13 @@ class Store:
         found: list[Run] = []
         token = None
         while True:
-            page = self.client.search_runs(
-                [self.experiment_id], query, max_results=PAGE, order_by=["attributes.start_time DESC"], page_token=token
+            page = patiently(
+                self.client.search_runs,
+                [self.experiment_id],
+                query,
+                max_results=PAGE,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
             )
             found += page
             token = page.token

@@ -47,8 +47,9 @@ def results_of(entries: list[Entry]) -> dict[str, object]:
     }
 
 
-def finished_runs(results: Path) -> dict[str, int]:
-    runs = Store(results)._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")
+def finished_runs(results: Path, tracking_uri: str | None = None) -> dict[str, int]:
+    """How often each cell was finished, by its key."""
+    runs = Store(results, tracking_uri)._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")
     return dict(Counter(run.data.tags[KEY] for run in runs))
 
 

@@ -1,17 +1,12 @@
-"""Disks that are full or read-only and servers that are down: one sentence, and the run can go on."""
+"""Disks that are full or read-only: one sentence, and the run can go on."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,7 +30,7 @@ from unlearnbench.leaderboard.files import open_entries
 def test_storage_that_fails_stops_with_one_sentence_and_the_run_goes_on_later(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sentence: str
 ) -> None:
-    from unlearnbench.tracking import Record
+    from unlearnbench.record import Record
 
     arguments = [*common, "--results", tmp_path / "results", "--methods", "ga"]
     original = Record.artifacts
@@ -88,55 +83,3 @@ def test_disk_that_is_really_full_loses_nothing(common: list[object], small_disk
     pid = start(arguments, tmp_path / "cache")
     assert exit_code(pid) == 0
     assert {entry.row for entry in open_entries(str(small_disk / "results"))} == {"vanilla", "base", "ga", "spul"}
-
-
-def until(holds: Callable[[], object], seconds: float) -> None:
-    """Waits until something holds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited for too long"
-        time.sleep(0.05)
-
-
-def serve(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """An MLflow server that answers."""
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
-        "--artifacts-destination", str(folder / "files"), "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    nowhere = subprocess.DEVNULL
-    server = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, start_new_session=True, env=environment)
-    for _ in range(120):
-        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
-            return server
-        time.sleep(0.5)
-    pytest.fail("MLflow did not answer within a minute")
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
-
-
-def test_mlflow_server_may_be_down_for_a_while(common: list[object], every_step: list[object], tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = serve(tmp_path, port)
-    uri = f"http://127.0.0.1:{port}"
-    arguments = [*common, *every_step, "--methods", "ga", "--trials", 2, "--tracking-uri", uri]
-    pid = start([*arguments, "--results", tmp_path / "results"], tmp_path / "cache")
-    try:
-        until(lambda: list((tmp_path / "results" / "work").glob("*.lease")), 60)
-        stop(server)
-        time.sleep(5)
-        server = serve(tmp_path, port)
-        ended: list[int] = []
-        until(lambda: ended.extend(status for found, status in [os.waitpid(pid, os.WNOHANG)] if found) or ended, 150)
-        assert ended == [0], (tmp_path / "cache.log").read_text(encoding="utf-8")
-        entries = open_entries(uri)
-    finally:
-        stop(server)
-    assert {entry.row for entry in entries} == {"vanilla", "base", "ga"}
-    assert all(entry.right for entry in entries)

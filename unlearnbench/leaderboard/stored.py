@@ -66,7 +66,7 @@ def _under(prefix: str, tags: Mapping[str, str]) -> dict[str, str]:
 
 def _config(store: Store, run: Run) -> dict[str, Any] | None:
     """The settings that run this cell (and its base model) alone."""
-    file = store.artifact(run, "config.yaml")
+    file = store.artifacts.find(run.info.run_id, "config.yaml")
     if file is None:
         return None
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -102,7 +102,7 @@ def _right(store: Store, run: Run) -> dict[str, str]:
     for name in _evaluated(run):
         if name.startswith("train_"):
             continue
-        file = store.artifact(run, f"predictions/{name}.parquet")
+        file = store.artifacts.find(run.info.run_id, f"predictions/{name}.parquet")
         if file is not None:
             frame = pd.read_parquet(file, columns=["answer", "predicted"])
             right[name] = "".join("1" if same else "0" for same in frame["answer"] == frame["predicted"])
@@ -134,7 +134,7 @@ def _shown(store: Store, base: Run, run: Run) -> list[Shown]:
 
     shown = []
     for split in _evaluated(run):
-        files = [store.artifact(one, f"predictions/{split}.parquet") for one in (base, run)]
+        files = [store.artifacts.find(one.info.run_id, f"predictions/{split}.parquet") for one in (base, run)]
         if split.startswith("train_") or None in files:
             continue
         before, after = (pd.read_parquet(file) for file in files if file is not None)

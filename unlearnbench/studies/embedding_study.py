@@ -43,7 +43,7 @@ def write_embedding(cells: Sequence[Cell], store: Store) -> list[Path]:
     for cell in cells:
         if cell.choice is None or cell.key not in runs:
             continue
-        adapter = store.artifact(runs[cell.key], ADAPTER)
+        adapter = store.artifacts.find(runs[cell.key].info.run_id, ADAPTER)
         if adapter is None:
             raise UserError(f"study embedding compares soft prompts, but {cell.row} trains the weights: name another.")
         bench = Workbench(cell.workplace, [])

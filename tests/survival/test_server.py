@@ -1,0 +1,109 @@
+"""MLflow servers that are down or break off: the run waits, asks again, or stops with one sentence and can go on."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import invoke
+from tests.survival.processes import finished_runs, results_of, start
+from tests.survival.relay import relay_to
+from unlearnbench.leaderboard.files import open_entries
+from unlearnbench.server import ServerDownError
+
+
+def until(holds: Callable[[], object], seconds: float) -> None:
+    """Waits until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited for too long"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def serve(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """An MLflow server that answers."""
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
+        "--artifacts-destination", str(folder / "files"), "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    nowhere = subprocess.DEVNULL
+    server = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, start_new_session=True, env=environment)
+    for _ in range(120):
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+            return server
+        time.sleep(0.5)
+    pytest.fail("MLflow did not answer within a minute")
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
+def test_server_may_be_down_for_a_while(common: list[object], every_step: list[object], tmp_path: Path) -> None:
+    port = free_port()
+    server = serve(tmp_path, port)
+    uri = f"http://127.0.0.1:{port}"
+    arguments = [*common, *every_step, "--methods", "ga", "--trials", 2, "--tracking-uri", uri]
+    pid = start([*arguments, "--results", tmp_path / "results"], tmp_path / "cache")
+    try:
+        until(lambda: list((tmp_path / "results" / "work").glob("*.lease")), 60)
+        stop(server)
+        time.sleep(5)
+        server = serve(tmp_path, port)
+        ended: list[int] = []
+        until(lambda: ended.extend(status for found, status in [os.waitpid(pid, os.WNOHANG)] if found) or ended, 150)
+        assert ended == [0], (tmp_path / "cache.log").read_text(encoding="utf-8")
+        entries = open_entries(uri)
+    finally:
+        stop(server)
+    assert {entry.row for entry in entries} == {"vanilla", "base", "ga"}
+    assert all(entry.right for entry in entries)
+
+
+def test_answers_that_break_off_and_silence_lose_nothing(
+    common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr("unlearnbench.server.PAUSE_SECONDS", 0.0)
+    arguments = [*common, "--methods", "ga,spul", "--trials", 2]
+    assert invoke(*arguments, "--results", tmp_path / "unbroken").exit_code == 0
+    unbroken = results_of(open_entries(str(tmp_path / "unbroken")))
+    port = free_port()
+    server = serve(tmp_path, port)
+    try:
+        with relay_to(port) as relay:
+            arguments += ["--tracking-uri", relay.uri, "--results", tmp_path / "results"]
+            for answered in (2, 25, 60):
+                relay.answered = answered
+                stopped = invoke(*arguments).exception
+                assert isinstance(stopped, ServerDownError), stopped
+                assert "the same command goes on" in str(stopped)
+            relay.answered = math.inf
+            outcome = invoke(*arguments)
+            assert outcome.exit_code == 0, (outcome.output, outcome.exception)
+            results = results_of(open_entries(relay.uri))
+            assert set(finished_runs(tmp_path / "results", relay.uri).values()) == {1}
+    finally:
+        stop(server)
+    assert results == unbroken
+    written = {f"POST mlflow/runs/{request}" for request in ("create", "log-batch", "update")}
+    assert written | {"POST mlflow/runs/search", "GET mlflow-artifacts"} <= relay.broken

@@ -33,17 +33,18 @@ def patiently(call: Callable[Parameters, Result], *args: Parameters.args, **kwar
     from requests import RequestException
     from requests.exceptions import ChunkedEncodingError, ConnectionError, RetryError, Timeout
 
-    for attempt in range(1, ATTEMPTS + 1):
+    broken_off = 0
+    while True:
         try:
             return call(*args, **kwargs)
         except (MlflowException, RequestException) as error:
             trouble = error if isinstance(error, RequestException) else error.__context__
             if not isinstance(trouble, (ChunkedEncodingError, ConnectionError, RetryError, Timeout)):
                 raise
-            if attempt == ATTEMPTS or not isinstance(trouble, ChunkedEncodingError):
+            broken_off += isinstance(trouble, ChunkedEncodingError)
+            if broken_off == ATTEMPTS or not isinstance(trouble, ChunkedEncodingError):
                 raise ServerDownError(
                     f"the MLflow server does not answer ({first_line(error).rstrip('.')}): "
                     "the same command goes on once it does; finished cells are safe."
                 ) from error
         time.sleep(PAUSE_SECONDS)
-    raise AssertionError("the last attempt returns or raises")

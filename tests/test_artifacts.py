@@ -23,6 +23,14 @@ def stored(tmp_path: Path) -> tuple[Store, str]:
     return store, record.run_id
 
 
+@pytest.fixture
+def fetched(stored: tuple[Store, str], tmp_path: Path) -> tuple[Store, str]:
+    """The same where files must be fetched, as from a server."""
+    store, run_id = stored
+    store.artifacts.folder = tmp_path / "elsewhere"
+    return store, run_id
+
+
 def test_file_is_found_where_the_results_folder_is_now(stored: tuple[Store, str], tmp_path: Path) -> None:
     _, run_id = stored
     shutil.move(tmp_path / "results", tmp_path / "moved")
@@ -39,10 +47,9 @@ def test_what_a_run_has_not_stored_is_none(stored: tuple[Store, str]) -> None:
 
 
 def test_file_that_comes_in_part_is_fetched_again_and_then_kept(
-    stored: tuple[Store, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fetched: tuple[Store, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, run_id = stored
-    store.artifacts.folder = tmp_path / "elsewhere"
+    store, run_id = fetched
     asked: list[int] = []
 
     def break_off_at_first(run_id: str, path: str, target: str) -> str:
@@ -62,10 +69,9 @@ def test_file_that_comes_in_part_is_fetched_again_and_then_kept(
 
 
 def test_file_that_is_there_but_does_not_come_is_no_missing_file(
-    stored: tuple[Store, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fetched: tuple[Store, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, run_id = stored
-    store.artifacts.folder = tmp_path / "elsewhere"
+    store, run_id = fetched
     asked: list[int] = []
 
     def fail(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,6 @@ class Record:
 
     def metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Logs metrics."""
-        import time
-
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)

@@ -33,7 +33,7 @@ def patiently(call: Callable[Parameters, Result], *args: Parameters.args, **kwar
     from requests import RequestException
     from requests.exceptions import ChunkedEncodingError, ConnectionError, RetryError, Timeout
 
-    broken_off = 0
+    attempts = ATTEMPTS
     while True:
         try:
             return call(*args, **kwargs)
@@ -41,8 +41,8 @@ def patiently(call: Callable[Parameters, Result], *args: Parameters.args, **kwar
             trouble = error if isinstance(error, RequestException) else error.__context__
             if not isinstance(trouble, (ChunkedEncodingError, ConnectionError, RetryError, Timeout)):
                 raise
-            broken_off += isinstance(trouble, ChunkedEncodingError)
-            if broken_off == ATTEMPTS or not isinstance(trouble, ChunkedEncodingError):
+            attempts = attempts - 1 if isinstance(trouble, ChunkedEncodingError) else 0
+            if attempts == 0:
                 raise ServerDownError(
                     f"the MLflow server does not answer ({first_line(error).rstrip('.')}): "
                     "the same command goes on once it does; finished cells are safe."

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 
-.PHONY: bench test docs
+.PHONY: bench test test-fast docs
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/unlearnbench run --tasks all --methods all $(ARGS)
@@ -15,6 +15,10 @@ test: $(VENV)/.installed
 	$(VENV)/bin/mypy
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict --site-dir build/site
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
+
+# What one runs while working: everything that answers in seconds.
+test-fast: $(VENV)/.installed
+	$(VENV)/bin/python -m pytest -q -m "not slow" $(ARGS)
 
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve

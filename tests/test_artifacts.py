@@ -10,6 +10,8 @@ import pytest
 from unlearnbench.server import ATTEMPTS, ServerDownError
 from unlearnbench.tracking import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stored(tmp_path: Path) -> tuple[Store, str]:

@@ -20,6 +20,8 @@ from unlearnbench.runner import Outcome, Runner
 from unlearnbench.tracking import AHEAD, KIND, Store
 from unlearnbench.workbench import Workbench
 
+pytestmark = pytest.mark.slow
+
 TRIALS = 3
 
 

@@ -107,6 +107,7 @@ OPTIONS: list[tuple[list[str], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "expected"), OPTIONS, ids=[" ".join(arguments) for arguments, _ in OPTIONS])
 def test_wrong_options(arguments: list[str], expected: str, tmp_path: Path) -> None:
     defaults = {"--tasks": "sst2", "--methods": "spul"}
@@ -188,6 +189,7 @@ def empty(folder: Path) -> None:
     folder.mkdir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [remote_code, only_pickle, truncated, without_tokenizer, broken_config, empty])
 def test_wrong_model_folders(
     harm: Callable[[Path], None], data_folder: Path, model_folder: Path, tmp_path: Path
@@ -317,6 +319,7 @@ def test_any_bytes_as_a_data_file_are_read_or_refused(tmp_path: Path, content: b
     assert message is None or str(tmp_path) in message
 
 
+@pytest.mark.slow
 @QUICK
 @given(st.text(max_size=200))
 def test_any_text_as_a_leaderboard_is_read_or_refused(text: str) -> None:
@@ -334,6 +337,7 @@ ODD_TEXTS = (
 )
 
 
+@pytest.mark.slow
 def test_odd_texts_run_to_a_leaderboard(data_folder: Path, model_folder: Path, tmp_path: Path) -> None:
     """Very long and strange prompts, and duplicated rows, are data like any other."""
     for split in SPLITS:
@@ -350,6 +354,7 @@ def test_odd_texts_run_to_a_leaderboard(data_folder: Path, model_folder: Path, t
     assert "<script>alert(1)" not in html
 
 
+@pytest.mark.slow
 def test_answer_longer_than_the_context_is_named(data_folder: Path, model_folder: Path, tmp_path: Path) -> None:
     (data_folder / "test_retain.jsonl").write_bytes(lines(rows(prompt="### Text: other", answer="yes " * 200)))
     result = invoke(

@@ -67,6 +67,7 @@ def test_waiting_for_a_claim_ends_when_it_is_released(tmp_path: Path) -> None:
     assert Claim(file).acquire()
 
 
+@pytest.mark.slow
 def test_claim_of_a_process_that_died_while_it_made_the_file_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ def accuracies(results: Path, *arguments: str) -> dict[str, dict[str, float]]:
     return {run.data.tags["row"]: run.data.metrics for run in Store(results).finished_cells().values()}
 
 
+@pytest.mark.slow
 def test_a_soft_prompt_forgets_and_keeps_while_gradient_ascent_loses_both(tmp_path: Path) -> None:
     rows = accuracies(tmp_path / "results", "--methods", "ga,spul")
     base, ga, spul = rows["base"], rows["ga"], rows["spul"]
@@ -31,6 +32,7 @@ def test_a_soft_prompt_forgets_and_keeps_while_gradient_ascent_loses_both(tmp_pa
     assert ga["test_retain_accuracy"] < base["test_retain_accuracy"] - 0.1
 
 
+@pytest.mark.slow
 def test_the_base_stage_can_be_qlora(tmp_path: Path) -> None:
     rows = accuracies(
         tmp_path / "results", "--methods", "rl", "--set", "base.kind=qlora", "--set", "base.learning_rate=0.005"

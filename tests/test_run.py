@@ -18,6 +18,8 @@ from unlearnbench.engine.encoding import Encoder
 from unlearnbench.errors import UserError
 from unlearnbench.tracking import KEY, KIND, Store
 
+pytestmark = pytest.mark.slow
+
 METHODS = ["ga", "rl", "ga-kl", "ga-gd", "npo-rt", "spul"]
 QUICK = ["--set", "npo-rt.epochs=1", "--set", "spul.epochs=1", "--set", "base.learning_rate=0.01"]
 

@@ -61,6 +61,7 @@ def python(home: Path, *arguments: object, cwd: Path | None = None) -> subproces
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd or home, env=environment)
 
 
+@pytest.mark.slow
 def test_they_are_listed_with_their_origin(home: Path) -> None:
     listed = {}
     for kind in ("methods", "tasks"):
@@ -74,6 +75,7 @@ def test_they_are_listed_with_their_origin(home: Path) -> None:
     assert listed["ga"][0] == "unlearnbench"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["half-ascent", "drinks", "simnpo", "rmu", "authors"])
 def test_they_pass_the_checks_and_their_own_tests(home: Path, name: str) -> None:
     checked = python(home, "-m", "unlearnbench", "check", name)
@@ -84,6 +86,7 @@ def test_they_pass_the_checks_and_their_own_tests(home: Path, name: str) -> None
     assert "passed" in tested.stdout
 
 
+@pytest.mark.slow
 def test_they_run_beside_the_built_in_ones(home: Path) -> None:
     outcome = python(
         home, "-m", "unlearnbench", "run", "--tasks", "authors,drinks", "--methods", "ga-gd,half-ascent,simnpo,rmu",

@@ -120,6 +120,7 @@ def test_interrupted_study_goes_on_and_asks_again_for_the_lost_trial(storage: st
     assert asked[3] == asked[2]
 
 
+@pytest.mark.slow
 def test_study_killed_before_any_commit_ends_as_an_unbroken_one(tmp_path: Path) -> None:
     commits = deadline = 0
 

@@ -21,6 +21,7 @@ def make_case(name: str) -> Case:
     return spul_case(network, FORGET, RETAIN, 4) if name == "spul" else weights_case(name, network, FORGET, RETAIN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["spul", "ga-kl", "ga-gd", "npo-rt"])
 def test_loss_and_gradient_are_the_published_ones(name: str) -> None:
     case = make_case(name)
@@ -29,6 +30,7 @@ def test_loss_and_gradient_are_the_published_ones(name: str) -> None:
     assert float((ours - published).norm() / published.norm()) < 1e-4
 
 
+@pytest.mark.slow
 def test_comparison_has_ratios_and_memory() -> None:
     line = compare([make_case("spul")], repeats=1, rate=1e9)
     assert line.ratio == pytest.approx(line.published / line.ours)
@@ -42,6 +44,7 @@ def test_evaluations_predict_the_same_tokens() -> None:
     assert line.ratio > 0
 
 
+@pytest.mark.slow
 def test_sides_that_differ_stop_the_benchmark() -> None:
     case = make_case("ga-gd")
     published = case.published
@@ -74,6 +77,7 @@ def test_growth_is_drawn_with_a_panel_for_each_thing_that_grows(tmp_path: Path) 
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_profile_names_operations_and_their_shares(tmp_path: Path) -> None:
     write_profile(make_case("ga-gd"), tmp_path / "profile.md")
     text = (tmp_path / "profile.md").read_text(encoding="utf-8")
@@ -81,6 +85,7 @@ def test_profile_names_operations_and_their_shares(tmp_path: Path) -> None:
     assert "| `aten::mm` |" in text
 
 
+@pytest.mark.slow
 def test_batches_are_weighed_by_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = iter([[[1.0, 2.0], [1.0, 2.0]], [[3.0, 12.0], [3.0, 12.0]]])
     monkeypatch.setattr("benchmarks.measure.timed_pairs", lambda case, repeats: next(pairs))

@@ -16,6 +16,7 @@ def unlearnbench(*arguments: str, **environment: str) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
 
 
+@pytest.mark.slow
 def test_wrong_name_is_one_line_and_exit_code_two(tmp_path: Path) -> None:
     outcome = unlearnbench("run", "--tasks", "ssst2", "--results", str(tmp_path / "results"))
     assert outcome.returncode == 2
@@ -53,6 +54,7 @@ def test_leaderboard_without_results_says_what_to_do(tmp_path: Path) -> None:
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.slow
 def test_data_show_prints_sizes_labels_and_samples(data_folder: Path) -> None:
     outcome = unlearnbench("data", "show", f"path:{data_folder}", "--samples", "1")
     assert outcome.returncode == 0, outcome.stderr
@@ -60,6 +62,7 @@ def test_data_show_prints_sizes_labels_and_samples(data_folder: Path) -> None:
         assert expected in outcome.stdout
 
 
+@pytest.mark.slow
 def test_unwritable_results_folder_is_named(model_folder: Path, data_folder: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder", encoding="utf-8")

@@ -34,6 +34,7 @@ def results(model_folder: Path, data_folder: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_one_run_becomes_every_kind_of_leaderboard(results: Path, tmp_path: Path) -> None:
     entries = open_entries(str(results))
     assert check_entries(entries) == []
@@ -83,6 +84,7 @@ def test_one_run_becomes_every_kind_of_leaderboard(results: Path, tmp_path: Path
     assert (checked.exit_code, "nothing wrong" in checked.output) == (0, True)
 
 
+@pytest.mark.slow
 def test_cell_runs_again_from_its_recorded_settings(results: Path, tmp_path: Path) -> None:
     import yaml
 
@@ -112,6 +114,7 @@ def test_schema_is_printed() -> None:
     assert "schema_version" in json.loads(invoke("leaderboard", "schema").output)["properties"]
 
 
+@pytest.mark.slow
 def test_ui_serves_mlflow(results: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -51,6 +51,7 @@ def test_rows_are_resampled_together() -> None:
     assert np.array_equal(drawn["a"]["test_retain_accuracy"], drawn["b"]["test_retain_accuracy"])
 
 
+@pytest.mark.slow
 def test_resampling_in_chunks_draws_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = resample({"a": sample([1, 0] * 5000)})["a"]["test_retain_accuracy"]
     assert drawn.shape == (RESAMPLES,)

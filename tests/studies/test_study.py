@@ -14,6 +14,8 @@ from unlearnbench.engine.model import LanguageModel
 from unlearnbench.errors import UserError
 from unlearnbench.tracking import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def common(model_folder: Path, data_folder: Path, tmp_path: Path) -> list[object]:

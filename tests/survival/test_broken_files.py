@@ -14,6 +14,8 @@ from unlearnbench.cache import cache_root
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.files import open_entries
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("harm", ["truncated", "deleted"])
 def test_broken_base_model_is_made_again(common: list[object], tmp_path: Path, harm: str) -> None:

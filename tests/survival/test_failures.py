@@ -9,6 +9,8 @@ import pytest
 from tests.conftest import invoke
 from unlearnbench.leaderboard.files import open_entries
 
+pytestmark = pytest.mark.slow
+
 
 def test_failed_cells_wait_for_retry_failed(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

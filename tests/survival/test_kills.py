@@ -10,9 +10,13 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.survival.processes import exit_code, finished_runs, results_of, start
 from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.tracking import KIND, Store
+
+pytestmark = pytest.mark.slow
 
 KILLS = 20
 

@@ -22,6 +22,8 @@ from tests.survival.relay import relay_to
 from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.server import ServerDownError
 
+pytestmark = pytest.mark.slow
+
 
 def until(holds: Callable[[], object], seconds: float) -> None:
     """Waits until something holds."""

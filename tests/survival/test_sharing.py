@@ -13,6 +13,8 @@ from tests.survival.processes import exit_code, finished_runs, start
 from unlearnbench.errors import UserError
 from unlearnbench.tracking import KEY, KIND, Store
 
+pytestmark = pytest.mark.slow
+
 
 def test_two_processes_share_the_cells_and_none_runs_twice(common: list[object], tmp_path: Path) -> None:
     arguments = [*common, "--seeds", "0,1", "--results", tmp_path / "shared"]

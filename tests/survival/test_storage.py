@@ -17,6 +17,8 @@ from tests.survival.processes import exit_code, start
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.files import open_entries
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("number", "sentence"),

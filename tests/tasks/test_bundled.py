@@ -21,6 +21,7 @@ BUNDLED = DataSource("bundled")
 TASKS = [SST2(SST2Options(personalities="fictional")), WMDPSciQ(), Yelp(YelpOptions(clusters=8))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_tasks_split_generated_data_as_they_split_hub_data(task: Task) -> None:
     splits = check_splits(task.name, task.splits(BUNDLED, seed=0), "error")
@@ -50,6 +51,7 @@ def test_trades_share_nothing_that_their_reviews_speak_of() -> None:
     assert max(Counter(thing for trade in businesses.TRADES for thing in businesses.things(trade)).values()) == 1
 
 
+@pytest.mark.slow
 def test_the_forgotten_cluster_is_one_trade() -> None:
     splits = TASKS[2].splits(BUNDLED, seed=0)
 

@@ -137,6 +137,7 @@ def test_text_stands_out_in_either_scheme(browser: Browser, tmp_path: Path, sche
     page.close()
 
 
+@pytest.mark.slow
 def test_page_holds_no_address_to_load_from() -> None:
     head = page_text().split("<script")[0]
     assert "http" not in head.replace("https://", "http://").split("<body>")[0]

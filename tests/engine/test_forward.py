@@ -205,3 +205,37 @@ def test_evaluation_that_runs_out_of_memory_goes_on_in_halves(monkeypatch: pytes
     passes = [indices for indices, _, _ in model.predict(ROWS)]
     assert sorted(passes) == [[0], [1], [2]]
     assert set(whole) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("prompted", [False, True])
+@pytest.mark.parametrize("what", ["predict", "states", "hidden_states"])
+def test_every_pass_runs_in_the_precision_that_was_asked_for(what: str, prompted: bool) -> None:
+    network = tiny_llama()
+    prompt = random_prompt(network) if prompted else None
+    model = LanguageModel(network, pad=0, compute_dtype=torch.bfloat16, tokens_per_pass=1, prompt=prompt)
+    seen: list[tuple[bool, torch.dtype, bool]] = []
+
+    def record(_: torch.nn.Module, __: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        seen.append((torch.is_autocast_enabled("cpu"), output.dtype, torch.is_inference_mode_enabled()))
+
+    network.model.layers[1].self_attn.q_proj.register_forward_hook(record)
+    if what == "states":
+        model.states(ROWS)
+    else:
+        for _ in model.predict(ROWS) if what == "predict" else model.hidden_states(ROWS, 1):
+            # Between two passes the caller's own modes hold.
+            assert not torch.is_autocast_enabled("cpu")
+            assert not torch.is_inference_mode_enabled()
+    assert seen == [(True, torch.bfloat16, True)] * (len(ROWS) + prompted)
+
+
+def test_predictions_in_low_precision_do_not_depend_on_how_rows_are_cut_into_passes() -> None:
+    network = tiny_llama()
+    found = []
+    for budget in (1, 1000):
+        model = LanguageModel(network, pad=0, compute_dtype=torch.bfloat16, tokens_per_pass=budget)
+        rows = {
+            i: logits[inputs.rows == row] for ids, inputs, logits in model.predict(ROWS) for row, i in enumerate(ids)
+        }
+        found.append(torch.cat([rows[i] for i in range(len(ROWS))]))
+    assert relative_error(found[0].float(), found[1].float()) < 2e-3

@@ -103,23 +103,33 @@ class LanguageModel:
                 rows[index] = state
         return torch.stack([row for row in rows if row is not None])
 
-    @torch.inference_mode()
     def _passes(
         self, encoded: Sequence[Encoded], forward: Callable[[PreTrainedModel, Inputs, Prefix | Tensor | None], Tensor]
     ) -> Iterator[tuple[list[int], Inputs, Tensor]]:
-        self.network.eval()
-        with self.autocast():
-            prompted: Prefix | Tensor | None = None
-            if self.prompt is not None:
-                prompt = self.prompt.to(self.device, self.network.dtype)
-                prompted = prompt_prefix(self.network, prompt) if self.shared_prefix else prompt
+        """Runs `forward` pass by pass.
 
-            def run(indices: list[int]) -> tuple[Inputs, Tensor]:
-                inputs = collate([encoded[i] for i in indices], self.pad, self.device)
+        Each pass enters inference mode and autocast itself: between two passes the caller's own modes hold.
+        """
+        self.network.eval()
+        prompted = self._prompted()
+
+        def run(indices: list[int]) -> tuple[Inputs, Tensor]:
+            inputs = collate([encoded[i] for i in indices], self.pad, self.device)
+            with torch.inference_mode(), self.autocast():
                 return inputs, forward(self.network, inputs, prompted)
 
-            for indices, (inputs, found) in self.halving(self.passes(encoded, self.budget), run):
-                yield indices, inputs, found
+        for indices, (inputs, found) in self.halving(self.passes(encoded, self.budget), run):
+            yield indices, inputs, found
+
+    def _prompted(self) -> Prefix | Tensor | None:
+        """What stands in front of every row: the soft prompt, or its keys and values."""
+        if self.prompt is None:
+            return None
+        prompt = self.prompt.to(self.device, self.network.dtype)
+        if not self.shared_prefix:
+            return prompt
+        with torch.inference_mode(), self.autocast():
+            return prompt_prefix(self.network, prompt)
 
     def halving(
         self, groups: Iterable[list[int]], run: Callable[[list[int]], Found]

@@ -13,11 +13,13 @@ import sqlalchemy
 
 from tests.survival.processes import exit_code
 from unlearnbench.api import Choice, LogUniform
+from unlearnbench.config import TuningConfig
 from unlearnbench.cost import Cost
+from unlearnbench.design import Design, first_values
 from unlearnbench.grid import MethodChoice
 from unlearnbench.objective import trade_off
 from unlearnbench.plugins import Origin, registry
-from unlearnbench.tuning import Trial, TrialResult, best_trial, first_values, has_finished, tune
+from unlearnbench.tuning import Trial, TrialResult, best_trial, has_finished, tune
 
 SPACE: dict[str, Choice[Any] | LogUniform] = {
     "learning_rate": LogUniform(1e-5, 1e-1, default=1e-3),
@@ -34,6 +36,10 @@ def choice(space: dict[str, Choice[Any] | LogUniform]) -> MethodChoice:
     method = registry().method("spul").item
     defaults = {name: parameter.default for name, parameter in space.items()}
     return MethodChoice(method, Origin("spul", "unlearnbench", "0"), {}, defaults, space)
+
+
+def budget(trials: int, design: Design = "spread") -> TuningConfig:
+    return TuningConfig(trials=trials, design=design)
 
 
 def result(objective: float, collapsed: bool = False) -> TrialResult:
@@ -54,7 +60,7 @@ class Recorder:
 
 def test_first_trial_takes_the_defaults_and_the_rest_stay_in_range(storage: str) -> None:
     run = Recorder()
-    trials = tune(choice(SPACE), 6, storage, "study", seed=0, run_trial=run)
+    trials = tune(choice(SPACE), budget(6), storage, "study", seed=0, run_trial=run)
     assert len(trials) == 6
     assert run.values[0] == {"learning_rate": 1e-3, "alpha": 1.0}
     assert all(1e-5 <= values["learning_rate"] <= 1e-1 and values["alpha"] in (0.1, 0.5, 1.0) for values in run.values)
@@ -63,25 +69,30 @@ def test_first_trial_takes_the_defaults_and_the_rest_stay_in_range(storage: str)
     assert best.values["learning_rate"] == max(values["learning_rate"] for values in run.values)
 
 
-def test_first_values_are_those_that_the_study_will_ask_for(storage: str) -> None:
+@pytest.mark.parametrize("design", ["spread", "random"])
+def test_first_values_are_those_that_the_study_will_ask_for(storage: str, design: Design) -> None:
     run = Recorder()
-    tune(choice(SPACE), 12, storage, "study", 3, run)
-    ahead = first_values(choice(SPACE), 12, seed=3)
+    tune(choice(SPACE), budget(12, design), storage, "study", 3, run)
+    ahead = first_values(design, SPACE, choice(SPACE).defaults, 12, seed=3)
     assert len(ahead) == 10
     assert ahead == run.values[:10]
-    assert first_values(choice(SPACE), 0, seed=3) == [choice(SPACE).defaults]
-    assert first_values(choice({}), 12, seed=3) == [{}]
     assert has_finished(storage, "study", ahead[4])
     assert not has_finished(storage, "study", {**ahead[4], "alpha": 7.0})
     assert not has_finished(storage, "another", ahead[4])
 
 
-def test_search_is_seeded(storage: str) -> None:
-    runs = [Recorder() for _ in range(3)]
-    for index, (run, seed) in enumerate(zip(runs, (0, 0, 1), strict=True)):
-        tune(choice(SPACE), 4, storage, f"study {index}", seed, run)
-    assert runs[0].values == runs[1].values
-    assert runs[0].values != runs[2].values
+def test_search_is_seeded_where_chance_decides(storage: str) -> None:
+    def values(design: Design, seed: int, name: str) -> list[dict[str, Any]]:
+        run = Recorder()
+        tune(choice(SPACE), budget(12, design), storage, name, seed, run)
+        return run.values
+
+    random, again, other = (values("random", seed, f"random {i}") for i, seed in enumerate((0, 0, 1)))
+    assert random == again
+    assert all(mine != others for mine, others in zip(random[1:], other[1:], strict=True))
+    spread, others = (values("spread", seed, f"spread {seed}") for seed in (0, 1))
+    assert spread[:10] == others[:10], "the design leaves nothing to the seed"
+    assert spread[10:] != others[10:], "TPE draws"
 
 
 @pytest.mark.parametrize(("space", "trials"), [(SPACE, 0), ({}, 5)])
@@ -92,13 +103,13 @@ def test_nothing_to_tune_means_one_trial(storage: str, space: dict[str, Any], tr
         calls.append(values)
         return result(0.5)
 
-    assert len(tune(choice(space), trials, storage, "study", 0, run)) == 1
+    assert len(tune(choice(space), budget(trials), storage, "study", 0, run)) == 1
     assert calls == [{name: parameter.default for name, parameter in space.items()}]
 
 
 def test_interrupted_study_goes_on_and_asks_again_for_the_lost_trial(storage: str) -> None:
     whole = Recorder()
-    tune(choice(SPACE), 4, storage, "unbroken", 0, whole)
+    tune(choice(SPACE), budget(4), storage, "unbroken", 0, whole)
 
     asked: list[dict[str, Any]] = []
 
@@ -109,13 +120,13 @@ def test_interrupted_study_goes_on_and_asks_again_for_the_lost_trial(storage: st
         return result(values["learning_rate"])
 
     with pytest.raises(KeyboardInterrupt):
-        tune(choice(SPACE), 4, storage, "study", 0, dies)
+        tune(choice(SPACE), budget(4), storage, "study", 0, dies)
 
     def goes_on(number: int, values: dict[str, Any], before: list[Trial]) -> TrialResult:
         asked.append(values)
         return result(values["learning_rate"])
 
-    trials = tune(choice(SPACE), 4, storage, "study", 0, goes_on)
+    trials = tune(choice(SPACE), budget(4), storage, "study", 0, goes_on)
     assert len(trials) == 4
     assert asked[3] == asked[2]
 
@@ -132,7 +143,7 @@ def test_study_killed_before_any_commit_ends_as_an_unbroken_one(tmp_path: Path) 
 
     def study(name: str) -> list[tuple[dict[str, Any], float]]:
         storage = f"sqlite:///{tmp_path / name}.db"
-        trials = tune(choice(SPACE), 2, storage, "study", 0, lambda _, values, __: result(values["alpha"]))
+        trials = tune(choice(SPACE), budget(2), storage, "study", 0, lambda _, values, __: result(values["alpha"]))
         return [(trial.values, trial.result.objective) for trial in trials]
 
     sqlalchemy.event.listen(sqlalchemy.Engine, "commit", count)
@@ -160,7 +171,7 @@ def test_study_killed_before_any_commit_ends_as_an_unbroken_one(tmp_path: Path) 
 
 def test_failed_and_collapsed_trials_are_pruned_and_recorded(storage: str) -> None:
     outcomes = iter([TrialResult.diverged("loss nan"), result(0.9, collapsed=True), result(0.2)])
-    trials = tune(choice(SPACE), 3, storage, "study", 0, lambda number, values, before: next(outcomes))
+    trials = tune(choice(SPACE), budget(3), storage, "study", 0, lambda number, values, before: next(outcomes))
     study = optuna.load_study(study_name="study", storage=storage)
     assert [trial.state.name for trial in study.trials] == ["PRUNED", "PRUNED", "COMPLETE"]
     assert trials[0].result.failure == "loss nan"

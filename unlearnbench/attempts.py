@@ -1,6 +1,6 @@
 """The trainings of one cell with given hyper-parameters, shared by all processes that have time for them.
 
-The first trials of a study do not depend on each other (see `tuning.first_values`). The process that runs the cell
+The first trials of a study do not depend on each other (see `design.first_values`). The process that runs the cell
 takes them in order; others may be ahead of it, and then it finds a trained model and its result in the cell's folder.
 """
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 
 from unlearnbench.data.checks import OnLeakage
 from unlearnbench.data.source import DataRoot
+from unlearnbench.design import Design
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.task import GENERIC_LABELS
 
@@ -70,6 +71,7 @@ class TuningConfig(Section):
     """
 
     trials: int = Field(default=3, ge=0)
+    design: Design = Field(default="spread", description="how the trials after the first, before TPE's, are placed")
     max_examples: int = Field(default=512, ge=1)
 
 

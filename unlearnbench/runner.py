@@ -14,6 +14,7 @@ from unlearnbench.attempts import Attempts
 from unlearnbench.base import BaseFailedError, BaseModel
 from unlearnbench.config import RunConfig, dump_experiment
 from unlearnbench.cost import measured
+from unlearnbench.design import first_values
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import Progress
 from unlearnbench.environment import environment
@@ -30,7 +31,6 @@ from unlearnbench.rows import VANILLA
 from unlearnbench.search import CellFailedError, Search
 from unlearnbench.storage import stop_on_full_storage
 from unlearnbench.tracking import INVOCATION, Store
-from unlearnbench.tuning import first_values
 from unlearnbench.workbench import Workbench
 
 
@@ -111,7 +111,8 @@ class Runner:
         for cell in cells:
             if cell.choice is None or self.force or cell.key in self._nothing_left:
                 continue
-            several = first_values(cell.choice, self.config.tuning.trials, cell.workplace.seed)[1:]
+            choice, tuning = cell.choice, self.config.tuning
+            several = first_values(tuning.design, choice.space, choice.defaults, tuning.trials, cell.workplace.seed)[1:]
             bench = self._workbench(cell.workplace)
             try:
                 if Attempts(cell, cell.choice, bench, self.store, self.reporter.step).ahead(several):
@@ -192,7 +193,7 @@ class Runner:
             result = self._evaluate(bench, model, record)
             return replace(result, trainable_parameters=base.trainable_parameters, base_cost=base.cost)
         search = Search(cell, cell.choice, bench, self.store, record, self.reporter, self._on_step, self._check_time)
-        trials, best = search.run(self.config.tuning.trials, self.force)
+        trials, best = search.run(self.force)
         model, trained = search.model(best)
         result = self._evaluate(bench, model, record)
         self._attach_model(cell, bench, model, record)

@@ -49,7 +49,7 @@ class Search:
         self.attempts = Attempts(cell, choice, bench, store, on_step)
         self.folder = self.attempts.folder
 
-    def run(self, budget: int, fresh: bool) -> tuple[list[Trial], Trial]:
+    def run(self, fresh: bool) -> tuple[list[Trial], Trial]:
         """All trials and the best of them; `fresh` forgets those of earlier runs.
 
         Raises:
@@ -57,9 +57,9 @@ class Search:
         """
         if fresh:
             self.clean()
-        seed = self.cell.workplace.seed
-        study = self.attempts.study_name
-        trials = tune(self.choice, budget, self.store.optuna_storage, study, seed, self._trial, fresh)
+        workplace, study = self.cell.workplace, self.attempts.study_name
+        tuning, storage = workplace.config.tuning, self.store.optuna_storage
+        trials = tune(self.choice, tuning, storage, study, workplace.seed, self._trial, fresh)
         best = best_trial(trials)
         if best is None:
             reasons = "; ".join(sorted({str(trial.result.failure) for trial in trials}))

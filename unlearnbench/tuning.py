@@ -6,17 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from unlearnbench.config import TuningConfig
 from unlearnbench.cost import Cost
+from unlearnbench.design import first_values, sampler, suggested
 from unlearnbench.grid import MethodChoice
-from unlearnbench.hyperparameters import Choice
 
 if TYPE_CHECKING:
     import optuna
 
 # A trial whose retain accuracy falls below this share of the base model's has collapsed.
 COLLAPSED_BELOW = 0.05
-# TPE draws this many trials at random before it learns from them (the first one takes the defaults).
-INDEPENDENT_TRIALS = 10
 
 
 @dataclass(frozen=True)
@@ -63,17 +62,18 @@ RunTrial = Callable[[int, dict[str, Any], list[Trial]], TrialResult]
 
 def tune(
     choice: MethodChoice,
-    trials: int,
+    tuning: TuningConfig,
     storage: str,
     study_name: str,
     seed: int,
     run_trial: RunTrial,
     fresh: bool = False,
 ) -> list[Trial]:
-    """Runs the study until it has `trials` finished trials (one, if nothing is to be tuned or `trials` is 0).
+    """Runs the study until it has as many finished trials as it may (one, if nothing is to be tuned or it may none).
 
-    The first trial takes the defaults; the following ones are TPE's. Trials of an interrupted run count, unless
-    `fresh` asks to forget them. A trial that diverges or collapses is recorded as pruned.
+    The first trial takes the defaults, the next ones are the design's, and from the eleventh on they are TPE's. Trials
+    of an interrupted run count, unless `fresh` asks to forget them. A trial that diverges or collapses is recorded as
+    pruned.
     """
     import optuna
 
@@ -87,25 +87,14 @@ def tune(
         load_if_exists=True,
     )
     _close_interrupted(study)
-    wanted = trials if choice.space and trials > 0 else 1
+    first = first_values(tuning.design, choice.space, choice.defaults, tuning.trials, seed)
+    wanted = tuning.trials if choice.space and tuning.trials > 0 else 1
     while (number := len(finished_trials(study))) < wanted:
-        study.sampler = _sampler(seed, number)
-        if number == 0 and not _is_waiting(study):
-            study.enqueue_trial(choice.defaults)
+        study.sampler = sampler(seed, number)
+        if number < len(first) and not _is_waiting(study):
+            study.enqueue_trial(first[number])
         _run_one(study, choice, run_trial)
     return finished_trials(study)
-
-
-def first_values(choice: MethodChoice, trials: int, seed: int) -> list[dict[str, Any]]:
-    """The values of those trials of `tune` that do not depend on the results of others, in order."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    found = [choice.defaults]
-    for number in range(1, min(trials, INDEPENDENT_TRIALS) if choice.space else 1):
-        study = optuna.create_study(sampler=_sampler(seed, number))
-        found.append(_suggested(study.ask(), choice))
-    return found
 
 
 def has_finished(storage: str, study_name: str, values: Mapping[str, Any]) -> bool:
@@ -133,27 +122,9 @@ def finished_trials(study: optuna.Study) -> list[Trial]:
     ]
 
 
-def _sampler(seed: int, number: int) -> optuna.samplers.TPESampler:
-    """One for each trial, so that what it proposes depends on the trials before it and not on interruptions."""
-    import optuna
-
-    return optuna.samplers.TPESampler(
-        seed=seed * 10_000 + number, multivariate=True, n_startup_trials=INDEPENDENT_TRIALS
-    )
-
-
-def _suggested(trial: optuna.Trial, choice: MethodChoice) -> dict[str, Any]:
-    return {
-        name: trial.suggest_categorical(name, parameter.choices)
-        if isinstance(parameter, Choice)
-        else trial.suggest_float(name, parameter.low, parameter.high, log=True)
-        for name, parameter in choice.space.items()
-    }
-
-
 def _run_one(study: optuna.Study, choice: MethodChoice, run_trial: RunTrial) -> None:
     trial = study.ask()
-    values = _suggested(trial, choice)
+    values = suggested(trial, choice.space)
     result = run_trial(trial.number, values, finished_trials(study))
     trial.set_user_attr("result", asdict(result))
     _tell(study, trial.number, result)
@@ -175,7 +146,7 @@ def _is_waiting(study: optuna.Study) -> bool:
 
 
 def _close_interrupted(study: optuna.Study) -> None:
-    """Ends the trials that an earlier process left running; `_sampler` proposes those without a result once more."""
+    """Ends the trials that an earlier process left running; those without a result are proposed once more."""
     import optuna
 
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):

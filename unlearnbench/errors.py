@@ -5,12 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from unlearnbench.safe_text import safe
+
 
 class UserError(Exception):
     """Something the user can mend: the message names the thing, its value and the remedy.
 
-    The command line prints it as one line and exits with code 2, without a traceback.
+    The command line prints it as one line and exits with code 2, without a traceback. The message may quote what
+    strangers wrote: control characters are spelt out, credentials left out.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(safe(message))
 
 
 def first_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unlearnbench.artifacts import Artifacts
 from unlearnbench.server import patiently
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Record:
 
     client: MlflowClient
     run_id: str
+    stored: Artifacts
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Logs parameters (as text)."""
@@ -50,7 +52,7 @@ class Record:
 
     def artifacts(self, folder: Path) -> None:
         """Stores everything in `folder`."""
-        patiently(self.client.log_artifacts, self.run_id, str(folder))
+        self.stored.store(self.run_id, folder)
 
     def finish(self, status: str = "FINISHED") -> None:
         """Ends the run."""

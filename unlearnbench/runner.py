@@ -237,7 +237,8 @@ class Runner:
                 record.artifacts(Path(scratch))
         if self.config.keep_models:
             bench.weights.save(self.store.results / "models" / cell.key)
-            record.tags({"model.folder": str(self.store.results / "models" / cell.key)})
+            # Relative to the results folder, which may be moved.
+            record.tags({"model.folder": f"models/{cell.key}"})
 
     def _workbench(self, workplace: Workplace) -> Workbench:
         if self._bench is None or self._bench.workplace is not workplace:

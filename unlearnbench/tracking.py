@@ -7,16 +7,26 @@ counts as finished when a cell run with its key has status FINISHED.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
-from unlearnbench.artifacts import Artifacts
-from unlearnbench.databases import BUSY_SECONDS, make_database, mlflow_tables, optuna_tables, quiet_mlflow
+from unlearnbench.artifacts import Artifacts, FolderArtifacts, ServerArtifacts
+from unlearnbench.databases import (
+    BUSY_SECONDS,
+    make_database,
+    mlflow_tables,
+    optuna_tables,
+    point_to_artifacts,
+    quiet_mlflow,
+)
 from unlearnbench.errors import UserError, first_line
 from unlearnbench.record import Record
+from unlearnbench.safe_text import safe
 from unlearnbench.server import ServerDownError, patiently
 
 if TYPE_CHECKING:
@@ -46,12 +56,17 @@ class Failure:
         return cls(run.info.run_name, run.data.tags.get(FAILURE, "unknown reason"), run.info.run_id)
 
 
+def is_server(uri: str) -> bool:
+    """Whether an MLflow store is a server, rather than a database that this process opens itself."""
+    return uri.startswith(("http://", "https://"))
+
+
 class Store:
     """Reads and writes one experiment of the MLflow store of a results folder.
 
     Attributes:
         optuna_storage: URL of the database of tuning studies.
-        artifacts: reads what runs have stored.
+        artifacts: stores and finds the files of runs.
     """
 
     def __init__(
@@ -74,8 +89,8 @@ class Store:
         results = results.resolve()
         try:
             results.mkdir(parents=True, exist_ok=True)
-            (results / ".writable").touch()
-            (results / ".writable").unlink()
+            with tempfile.TemporaryFile(dir=results):
+                pass
         except OSError as error:
             raise UserError(
                 f"results folder {results} can't be written ({error.strerror}): name another one with --results."
@@ -86,10 +101,13 @@ class Store:
             make_database(results / "optuna.db", optuna_tables)
         self.optuna_storage = optuna_storage or f"sqlite:///{results / 'optuna.db'}?timeout={BUSY_SECONDS}"
         self._open(results, tracking_uri)
+        if tracking_uri is None:
+            point_to_artifacts(results / "mlflow.db", (results / "artifacts").as_uri())
         found = self._experiment(experiment)
         if found is None:
-            # A server keeps artefacts where it is set up to; any other store keeps them with the results.
-            location = None if self.uri.startswith("http") else (self.results / "artifacts").as_uri()
+            # A server keeps artefacts where it is set up to; any other store keeps them with the results. The place is
+            # for MLflow's own pages and clients: `artifacts` does not depend on it.
+            location = None if is_server(self.uri) else (self.results / "artifacts").as_uri()
             # The kind makes MLflow open its pages for training runs.
             tags = {"mlflow.experimentKind": "custom_model_development"}
             try:
@@ -102,13 +120,17 @@ class Store:
         self.experiment_id: str = found
 
     @classmethod
-    def existing(cls, results: Path, tracking_uri: str | None = None, experiment: str = EXPERIMENT) -> Store:
+    def existing(cls, results: Path | None, tracking_uri: str | None = None, experiment: str = EXPERIMENT) -> Store:
         """Opens a store to read, and creates nothing.
+
+        Args:
+            results: None if the store is named by its URI alone. Artefacts are then read from the folder of an SQLite
+                file, and from where the experiment has them in any other database.
 
         Raises:
             UserError: there is none, or the server does not answer.
         """
-        if tracking_uri is None and not (results / "mlflow.db").is_file():
+        if tracking_uri is None and not (results and (results / "mlflow.db").is_file()):
             raise UserError(
                 f"results folder {results} holds no results: run `unlearnbench run --results {results}` first."
             )
@@ -116,11 +138,15 @@ class Store:
         if tracking_uri != database and database and not Path(database).is_file():
             raise UserError(f"the MLflow store {tracking_uri} does not exist: name one that a run has written.")
         store = cls.__new__(cls)
-        store._open(results, tracking_uri)
+        store._open(results or Path(database).parent, tracking_uri)
         found = store._experiment(experiment)
         if found is None:
             raise UserError(f"the MLflow store {store.uri} holds no experiment {experiment!r}.")
         store.experiment_id = found
+        if results is None and database == tracking_uri and not is_server(store.uri):
+            place = urlsplit(store.client.get_experiment(found).artifact_location)
+            if place.scheme == "file":
+                store.artifacts = FolderArtifacts(Path(unquote(place.path)), Path(unquote(place.path)))
         return store
 
     def _open(self, results: Path, tracking_uri: str | None) -> None:
@@ -132,7 +158,11 @@ class Store:
         self.uri = tracking_uri or f"sqlite:///{self.results / 'mlflow.db'}?timeout={BUSY_SECONDS}"
         try:
             self.client = MlflowClient(self.uri)
-            self.artifacts = Artifacts(self.client, self.results / "artifacts")
+            self.artifacts: Artifacts = (
+                ServerArtifacts(self.client, self.uri)
+                if is_server(self.uri)
+                else FolderArtifacts(self.results, self.results / "artifacts")
+            )
             patiently(self.client.search_experiments, max_results=1)
         except MlflowException as error:
             raise UserError(f"the MLflow store {self.uri} can't be opened: {first_line(error)}") from None
@@ -150,7 +180,7 @@ class Store:
 
         all_tags = {KIND: kind, **(tags or {})} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
         run = patiently(self.client.create_run, self.experiment_id, tags=all_tags, run_name=name)
-        record = Record(self.client, run.info.run_id)
+        record = Record(self.client, run.info.run_id, self.artifacts)
         try:
             yield record
         except KeyboardInterrupt:
@@ -162,7 +192,7 @@ class Store:
             # What the user has to mend first is no failure of the cell; and where the store itself is the trouble, the
             # first error is the one to tell.
             with suppress(Exception):
-                record.tags({FAILURE: f"{type(error).__name__}: {error}"[:4000]})
+                record.tags({FAILURE: safe(f"{type(error).__name__}: {error}")[:4000]})
                 record.finish("KILLED" if isinstance(error, UserError) else "FAILED")
             raise
         record.finish()

@@ -21,14 +21,18 @@ def ui(
 
     from unlearnbench.tracking import KIND, Store
 
-    store = Store.existing(results)
+    Store.existing(results)
+    # Opened to write, as MLflow's server does: it then shows no artefacts but this folder's, wherever it was made.
+    store = Store(results)
     cells = quote(f"tags.`{KIND}` = 'cell'")
     place = f"http://{host}:{port}/#/experiments/{store.experiment_id}/runs?searchFilter={cells}&compareRunsMode=CHART"
     typer.echo(f"MLflow on {store.results}: {place}")
     command = ["mlflow", "ui", "--backend-store-uri", store.uri, "--host", host, "--port", str(port)]
     try:
         # MLflow's background jobs are for evaluating applications; nothing here needs their dozen processes.
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        # The folder may be a stranger's: whatever it names must not be sent the user's password.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_TRACKING_")}
+        environment = {**kept, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         raise typer.Exit(subprocess.run([sys.executable, "-m", *command], check=False, env=environment).returncode)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None

@@ -114,7 +114,7 @@ def open_entries(where: str) -> list[Entry]:
 
     path = Path(where)
     if "://" in where:
-        return read_entries(Store.existing(Path("results"), where))
+        return read_entries(Store.existing(None, where))
     if (path / "mlflow.db").is_file():
         return read_entries(Store.existing(path))
     if (path / "leaderboard.json").is_file():

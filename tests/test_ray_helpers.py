@@ -17,6 +17,7 @@ class FakeChoice:
 class FakeCell:
     key: str
     choice: FakeChoice | None = field(default_factory=FakeChoice)
+    leader: FakeCell | None = None
 
 
 class Scheduler:

@@ -45,8 +45,10 @@ class Attempts:
 
     def __init__(self, cell: Cell, choice: MethodChoice, bench: Workbench, store: Store, on_step: OnStep) -> None:
         self.cell, self.choice, self.bench, self.store, self.on_step = cell, choice, bench, store, on_step
-        self.folder = store.results / "work" / cell.key
-        self.study_name = f"{cell.name} / {cell.key}"
+        # What was trained with other values of the leader is of no use.
+        name = cell.key if cell.leader is None else f"{cell.key}-{content_hash(choice.fixed)}"
+        self.folder = store.results / "work" / name
+        self.study_name = f"{cell.name} / {name}"
 
     def of(self, values: dict[str, Any], on_wait: Callable[[], None]) -> Attempt:
         """The attempt with these values; waits for another process that is at it, and calls `on_wait` meanwhile."""

@@ -72,6 +72,9 @@ class TuningConfig(Section):
 
     trials: int = Field(default=3, ge=0)
     design: Design = Field(default="spread", description="how the trials after the first, before TPE's, are placed")
+    scope: Literal["seed", "grid"] = Field(
+        default="seed", description="seed: each seed is tuned; grid: the first one, and the others take its values"
+    )
     max_examples: int = Field(default=512, ge=1)
 
 

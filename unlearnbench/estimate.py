@@ -43,7 +43,7 @@ class Estimator:
         elif cell.row != VANILLA and cell.choice is not None:
             method = cell.choice.build(cell.choice.defaults)
             seen = sum(train_tokens["retain" if part == "retain" else "forget"] for part in method.uses)
-            trials = tuning.trials if cell.choice.space and tuning.trials else 1
+            trials = tuning.trials if cell.choice.space and tuning.trials and cell.leader is None else 1
             judged = 2.0 * sum(
                 tokens * min(1.0, tuning.max_examples / max(1, size))
                 for tokens, size in zip(

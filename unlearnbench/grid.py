@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ class MethodChoice:
     def build(self, tuned: dict[str, Any]) -> Method:
         """The method with the fixed values and the given tuned ones."""
         return self.method(**{**self.fixed, **tuned})
+
+    def with_values(self, tuned: dict[str, Any]) -> MethodChoice:
+        """The method with these values and nothing left to tune."""
+        return replace(self, fixed={**self.fixed, **tuned}, defaults={}, space={})
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -92,16 +97,35 @@ class Cell:
 
     Attributes:
         choice: the method, or None for the vanilla and the base model.
+        leader: the cell of another seed whose values this one takes; None if it is tuned itself, or not at all.
     """
 
     workplace: Workplace
     row: str
     choice: MethodChoice | None = None
+    leader: Cell | None = None
 
     @property
     def name(self) -> str:
         """The cell in a few words, as the plan, logs and MLflow show it."""
         return f"{self.workplace.name} / {self.row}"
+
+    @property
+    def tuned_on(self) -> int | None:
+        """The seed on which the values for all seeds are found; None if each is tuned, or nothing."""
+        tuning = self.workplace.config.tuning
+        if tuning.scope == "seed" or tuning.trials < 2 or self.choice is None or not self.choice.space:
+            return None
+        return (self.leader or self).workplace.seed
+
+    @cached_property
+    def search(self) -> str:
+        """Hash of what decides which values tuning finds, but for the seed."""
+        assert self.choice is not None
+        place = self.workplace
+        base = [place.config.base.model_dump(mode="json"), place.config.model.model_dump(mode="json")]
+        tuning = place.config.tuning.model_dump()
+        return content_hash([place.model.identity, place.data.fingerprint, base, self.choice.identity, tuning])
 
     @cached_property
     def key(self) -> str:
@@ -111,7 +135,8 @@ class Cell:
             identity |= {"base": self.workplace.base_key}
         if self.choice is not None:
             identity |= self.choice.identity
-            identity |= {"tuning": self.workplace.config.tuning.model_dump(), "seed": self.workplace.seed}
+            identity |= {"tuning": self.workplace.config.tuning.model_dump(exclude={"scope"})}
+            identity |= {"seed": self.workplace.seed, "tuned on": self.tuned_on}
             model = self.workplace.config.model
             identity |= {"frozen 4-bit": model.frozen_4bit, "optimiser": model.optimiser}
             if self.workplace.config.forget_fraction < 1:
@@ -144,14 +169,43 @@ def build_grid(config: RunConfig, registry: Registry) -> list[Cell]:
                 # The vanilla model does not depend on the seed.
                 rows = [Cell(workplace, VANILLA)] if position == 0 else []
                 cells += [*rows, Cell(workplace, BASE), *(Cell(workplace, c.method.name, c) for c in choices)]
-    return cells
+    return follow(cells, {})
+
+
+def follow(cells: Sequence[Cell], tuned: Mapping[str, int]) -> list[Cell]:
+    """The cells, those that take another seed's values with the leader that they take them from.
+
+    Args:
+        tuned: the seed for which tuning has found values before, by the cells' `search`. Without one it is the first.
+    """
+    leaders: dict[str, Cell] = {}
+    followed: list[Cell] = []
+    for cell in cells:
+        alone = replace(cell, leader=None)
+        if alone.tuned_on is not None:
+            seed = tuned.get(alone.search, alone.workplace.seed)
+            workplace = alone.workplace if seed == alone.workplace.seed else replace(alone.workplace, seed=seed)
+            leader = leaders.setdefault(alone.search, replace(alone, workplace=workplace))
+            if leader.workplace.seed != alone.workplace.seed:
+                alone = replace(alone, leader=leader)
+        followed.append(alone)
+    return followed
 
 
 def shard_of(cells: list[Cell], part: int, parts: int) -> list[Cell]:
-    """The cells of every `parts`-th workplace, so that no two shards need the same base model."""
-    workplaces = list(dict.fromkeys(id(cell.workplace) for cell in cells))
-    mine = set(workplaces[part - 1 :: parts])
-    return [cell for cell in cells if id(cell.workplace) in mine]
+    """The cells of every `parts`-th workplace, so that no two shards need the same base model.
+
+    Seeds that take the values of another stay together with it.
+    """
+
+    def group(cell: Cell) -> tuple[int, ...]:
+        place = cell.workplace
+        together = place.config.tuning.scope == "grid"
+        return (id(place.model), id(place.data)) if together else (id(place),)
+
+    groups = list(dict.fromkeys(map(group, cells)))
+    mine = set(groups[part - 1 :: parts])
+    return [cell for cell in cells if group(cell) in mine]
 
 
 def choose_tasks(config: RunConfig, registry: Registry) -> tuple[list[tuple[Task, Origin]], list[TransferTask]]:

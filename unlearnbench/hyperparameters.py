@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 from unlearnbench.errors import UserError
 
@@ -52,6 +52,11 @@ class Hyperparameter(Generic[Value]):
             raise UserError(f"{self.name} is {value!r}, but must be a finite number, as in {self.default!r}.")
         return value
 
+    def read(self, text: str) -> Value:
+        """The value that `str` has written as `text`."""
+        kind = type(self.default)
+        return self.validated(text == "True" if kind is bool else kind(text))
+
     def describe(self) -> str:
         """The declaration in a few characters, for tables and error messages."""
         return f"{self.default}"
@@ -71,12 +76,24 @@ class Fixed(Hyperparameter[Value]):
         return value  # type: ignore[no-any-return]
 
 
+Side = Literal["lower", "upper"]
+# How far from an end of its (logarithmic) range a value counts as being there.
+EDGE = 1 / 8
+
+
 class Choice(Hyperparameter[Value]):
     """Tuned over a list of values. A value set by hand may lie outside the list."""
 
     def __init__(self, choices: Sequence[Value], default: Value) -> None:
         super().__init__(default)
         self.choices = tuple(choices)
+
+    def side(self, value: Value) -> Side | None:
+        """The end of the list at which a value lies, if the list is one of at least three numbers."""
+        numbers = [one for one in self.choices if isinstance(one, int | float) and not isinstance(one, bool)]
+        if len(numbers) < max(3, len(self.choices)):
+            return None
+        return "lower" if value == min(numbers) else "upper" if value == max(numbers) else None
 
     def describe(self) -> str:
         return "{" + ", ".join(map(str, self.choices)) + "}"
@@ -94,6 +111,12 @@ class LogUniform(Hyperparameter[float]):
         if number <= 0:
             raise UserError(f"{self.name} is {number!r}, but must be above 0, as in {self.default!r}.")
         return number
+
+    def side(self, value: float) -> Side | None:
+        """The end of the range near which a value lies."""
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        tolerance = EDGE + 1e-6
+        return "lower" if share <= tolerance else "upper" if share >= 1 - tolerance else None
 
     def describe(self) -> str:
         return f"[{self.low:g}, {self.high:g}], log"

@@ -56,11 +56,14 @@ def run_on_ray(
     bases = {id(cell.workplace): cell for cell in cells if cell.row == BASE and cell.key in todo}
     started = {key: run.remote(settings, cell.key, todo[cell.key], force) for key, cell in bases.items()}
     waiting = {ref: bases[key] for key, ref in started.items()}
+    leaders: dict[str, object] = {}
     for cell in cells:
         if cell.key in todo and cell.row != BASE:
-            # A reference as an argument: Ray starts the cell when its base model's cell is over.
-            ref = run.remote(settings, cell.key, todo[cell.key], force, started.get(id(cell.workplace)))
+            # References as arguments: Ray starts the cell when its base model's and its leader's cells are over.
+            needed = [started.get(id(cell.workplace)), leaders.get(cell.leader.key) if cell.leader else None]
+            ref = run.remote(settings, cell.key, todo[cell.key], force, *needed)
             waiting[ref] = cell
+            leaders[cell.key] = ref
     slots = ray.cluster_resources().get("CPU", 1.0)
     if gpus_per_cell:
         slots = min(slots, ray.cluster_resources()["GPU"] / gpus_per_cell)
@@ -100,7 +103,8 @@ class Helpers:
         self._nothing_left.add(self.working.pop(ref).key)
 
     def _can_be_helped(self, cell: Cell) -> bool:
-        return cell.choice is not None and bool(cell.choice.space) and cell.key not in self._nothing_left
+        tuned = cell.choice is not None and bool(cell.choice.space) and cell.leader is None
+        return tuned and cell.key not in self._nothing_left
 
 
 def _collect(waiting: dict[object, Cell], helpers: Helpers) -> Outcome:
@@ -127,7 +131,7 @@ def _collect(waiting: dict[object, Cell], helpers: Helpers) -> Outcome:
     return Outcome(done, elsewhere, failed)
 
 
-def _run_cell(settings: str, key: str, estimate: float, force: bool, after: object = None) -> Outcome:
+def _run_cell(settings: str, key: str, estimate: float, force: bool, *after: object) -> Outcome:
     """Runs one cell in a worker; `after` is what had to be over before."""
     runner, cell = _runner(settings, key, estimate, force)
     return runner.run([cell], {key: estimate})
@@ -144,7 +148,7 @@ def _runner(settings: str, key: str, estimate: float, force: bool) -> tuple[Runn
     from rich.console import Console
 
     from unlearnbench.cli.run import quiet_libraries
-    from unlearnbench.grid import build_grid
+    from unlearnbench.grid import build_grid, follow
     from unlearnbench.plugins import registry
     from unlearnbench.reporting import make_reporter
     from unlearnbench.tracking import Store
@@ -152,9 +156,10 @@ def _runner(settings: str, key: str, estimate: float, force: bool) -> tuple[Runn
     quiet_libraries()
     config = RunConfig.model_validate(json.loads(settings))
     known = registry()
-    (cell,) = [cell for cell in build_grid(config, known) if cell.key == key]
     metrics = [registered.item() for registered in known.metrics.values()]
     store = Store(config.results, config.tracking_uri, optuna_storage=config.optuna_storage)
+    cells = follow(build_grid(config, known), store.tuned_seeds())
+    (cell,) = [cell for cell in cells if cell.key == key]
     return Runner(config, store, make_reporter(Console(), [estimate], True), metrics, force), cell
 
 

@@ -14,7 +14,7 @@ from unlearnbench.grid import Cell, Workplace
 from unlearnbench.metrics import confusion_counts
 from unlearnbench.record import Record
 from unlearnbench.rows import VANILLA
-from unlearnbench.tracking import KEY
+from unlearnbench.tracking import KEY, SEARCH, TUNED_ON
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,9 @@ def block_key(workplace: Workplace) -> str:
 def cell_tags(cell: Cell) -> dict[str, str]:
     """What the leaderboard needs to know of a cell beside its numbers."""
     workplace = cell.workplace
+    tuned = {} if cell.tuned_on is None else {TUNED_ON: str(cell.tuned_on)}
+    if cell.tuned_on is not None and cell.leader is None:
+        tuned |= {SEARCH: cell.search}
     sizes = {f"size.{name}": str(len(examples)) for name, examples in workplace.data.splits.items()}
     return {
         KEY: cell.key,
@@ -43,6 +46,7 @@ def cell_tags(cell: Cell) -> dict[str, str]:
         "data.fingerprint": workplace.data.fingerprint,
         "data.source": workplace.data.splits.provenance.get("data", ""),
         "trials": str(workplace.config.tuning.trials),
+        **tuned,
         **sizes,
     }
 

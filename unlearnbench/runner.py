@@ -14,7 +14,7 @@ from unlearnbench.attempts import Attempts
 from unlearnbench.base import BaseFailedError, BaseModel
 from unlearnbench.config import RunConfig, dump_experiment
 from unlearnbench.cost import measured
-from unlearnbench.design import first_values
+from unlearnbench.design import Space, first_values
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import Progress
 from unlearnbench.environment import environment
@@ -28,9 +28,10 @@ from unlearnbench.recording import attach, attach_predictions, cell_tags
 from unlearnbench.reporting import Reporter
 from unlearnbench.result import CellResult
 from unlearnbench.rows import VANILLA
-from unlearnbench.search import CellFailedError, Search
+from unlearnbench.search import CellFailedError, Search, describe
 from unlearnbench.storage import stop_on_full_storage
 from unlearnbench.tracking import INVOCATION, Store
+from unlearnbench.tuned import Tuned
 from unlearnbench.workbench import Workbench
 
 
@@ -71,6 +72,7 @@ class Runner:
     _without_base: dict[int, str] = field(default_factory=dict)
     _deadline: float = math.inf
     _nothing_left: set[str] = field(default_factory=set)
+    _failed: dict[str, str] = field(default_factory=dict)
 
     def run(self, cells: Sequence[Cell], todo: Mapping[str, float]) -> Outcome:
         """Runs the cells whose keys are in `todo`, which holds their estimated seconds.
@@ -81,7 +83,7 @@ class Runner:
         if not todo:
             return Outcome(0, 0, {})
         done = elsewhere = 0
-        failed: dict[str, str] = {}
+        failed = self._failed = {}
         failed_before = {failure.run_id for failure in self.store.failed_cells().values()}
         tags = {"preset": self.config.preset, **environment()}
         name = f"{self.config.preset}: {len(todo)} cells"
@@ -99,7 +101,8 @@ class Runner:
                 self.store.close_interrupted(cell.key)
                 reason = self._run_cell(cell, todo[cell.key], claim, tags)
                 done += reason is None
-                failed |= {cell.name: reason} if reason else {}
+                if reason:
+                    failed[cell.name] = reason
         return Outcome(done, elsewhere, failed)
 
     def help(self, cells: Iterable[Cell]) -> bool:
@@ -109,7 +112,7 @@ class Runner:
             Whether there was one that nobody had begun.
         """
         for cell in cells:
-            if cell.choice is None or self.force or cell.key in self._nothing_left:
+            if cell.choice is None or cell.leader is not None or self.force or cell.key in self._nothing_left:
                 continue
             choice, tuning = cell.choice, self.config.tuning
             several = first_values(tuning.design, choice.space, choice.defaults, tuning.trials, cell.workplace.seed)[1:]
@@ -126,16 +129,24 @@ class Runner:
         return False
 
     def _claimed(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Claim]]:
-        """Each cell once it could be claimed; those of other processes last. The claim ends with the iteration."""
+        """Each cell once it could be claimed; those of other processes last. The claim ends with the iteration.
+
+        A cell that takes another one's values comes after that one, which may be in the hands of another process.
+        """
         waiting = deque((cell, Claim(self.store.results / "work" / f"{cell.key}.lease")) for cell in cells)
         refused = 0
+
+        def leader_is_open(cell: Cell) -> bool:
+            return cell.leader is not None and any(other.key == cell.leader.key for other, _ in waiting)
+
         while waiting:
             cell, claim = waiting.popleft()
-            if not claim.acquire():
+            if leader_is_open(cell) or not claim.acquire():
                 waiting.append((cell, claim))
                 refused += 1
                 if refused == len(waiting):
-                    self.reporter.stage(f"waiting for {refused} cells of another process")
+                    held = sum(not leader_is_open(other) for other, _ in waiting)
+                    self.reporter.stage(f"waiting for {held} cells of another process")
                 if refused >= len(waiting) and not self.help(other for other, _ in waiting):
                     time.sleep(WAIT_SECONDS)
                 continue
@@ -192,8 +203,17 @@ class Runner:
         if cell.choice is None:
             result = self._evaluate(bench, model, record)
             return replace(result, trainable_parameters=base.trainable_parameters, base_cost=base.cost)
-        search = Search(cell, cell.choice, bench, self.store, record, self.reporter, self._on_step, self._check_time)
+        found = None if cell.leader is None else self._found(cell.leader, cell.choice.space)
+        choice = cell.choice if found is None else cell.choice.with_values(found.values)
+        search = Search(cell, choice, bench, self.store, record, self.reporter, self._on_step, self._check_time)
         trials, best = search.run(self.force)
+        tuned = found or Tuned.of(trials, best, choice.space)
+        record.tags(tuned.tags)
+        for name, side in tuned.edges.items() if found is None else ():
+            self.reporter.note(
+                f"the best {name}, {describe({name: best.values[name]})}, is at the {side} end of its range, "
+                f"{choice.space[name].describe()}: better ones may lie beyond"
+            )
         model, trained = search.model(best)
         result = self._evaluate(bench, model, record)
         self._attach_model(cell, bench, model, record)
@@ -203,13 +223,23 @@ class Runner:
             trainable_parameters=trained.trainable_parameters,
             objective=best.result.objective,
             tokens_per_pass=trained.tokens_per_pass,
-            trials=len(trials),
-            pruned_trials=sum(t.result.collapsed or t.result.failure is not None for t in trials),
-            hyperparameters=cell.choice.build(best.values).hyperparameters,
+            trials=tuned.trials,
+            pruned_trials=tuned.pruned,
+            hyperparameters=choice.build(best.values).hyperparameters,
             base_cost=base.cost,
             tuning_cost=search.cost(trials, best),
             training_cost=trained.cost,
         )
+
+    def _found(self, leader: Cell, space: Space) -> Tuned:
+        """What the cell whose values others take has found."""
+        reason = self._failed.get(leader.name)
+        run = None if reason else self.store.tuned(leader.search, leader.workplace.seed)
+        if run is None:
+            failure = self.store.failure(leader.key)
+            reason = reason or (failure.reason if failure else "it was not run")
+            raise CellFailedError(f"its values are those of seed {leader.workplace.seed}, which has none: {reason}")
+        return Tuned.recorded(run, space)
 
     def _base(self, workplace: Workplace, bench: Workbench) -> tuple[LanguageModel, BaseModel]:
         """The base model; one that could not be made fails all cells of its workplace at once."""

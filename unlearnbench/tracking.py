@@ -36,6 +36,11 @@ EXPERIMENT = "unlearnbench"
 KIND, KEY = "unlearnbench.kind", "unlearnbench.key"
 PRUNED, FAILURE = "unlearnbench.pruned", "unlearnbench.failure"
 TRIAL = "unlearnbench.trial"
+# What decides which values tuning finds, on cells that find them for other seeds, too.
+SEARCH = "unlearnbench.search"
+TUNED_ON = "unlearnbench.tuned_on"
+# Which end of its range a best value is at; the value's name follows.
+EDGE = "edge."
 # A trial that another process has trained ahead of the one that runs the cell.
 AHEAD = "unlearnbench.ahead"
 INVOCATION = "unlearnbench.invocation"
@@ -218,6 +223,22 @@ class Store:
         failures = {run.data.tags[KEY]: Failure.of(run) for run in runs}
         return {key: failure for key, failure in failures.items() if key not in finished}
 
+    def tuned_seeds(self) -> dict[str, int]:
+        """The seed for which values were found first that hold for all seeds, by the `search` of its cell."""
+        found: dict[str, int] = {}
+        for run in reversed(self._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")):
+            if SEARCH in run.data.tags:
+                found.setdefault(run.data.tags[SEARCH], int(run.data.tags["seed"]))
+        return found
+
+    def tuned(self, search: str, seed: int) -> Run | None:
+        """The newest cell that has found values for all seeds."""
+        query = (
+            f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED' "
+            f"and tags.`{SEARCH}` = '{search}' and tags.seed = '{seed}'"
+        )
+        return self._first(query)
+
     def close_interrupted(self, key: str) -> None:
         """Ends the runs of a cell that a killed process left RUNNING; nobody else may be running it."""
         for kind in ("cell", "trial"):
@@ -236,7 +257,10 @@ class Store:
 
     def _newest(self, key: str, status: str) -> Run | None:
         """A cell's newest run of this status."""
-        query = f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{key}' and attributes.status = '{status}'"
+        return self._first(f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{key}' and attributes.status = '{status}'")
+
+    def _first(self, query: str) -> Run | None:
+        """The newest run that matches."""
         order = ["attributes.start_time DESC"]
         runs: list[Run] = patiently(self.client.search_runs, [self.experiment_id], query, max_results=1, order_by=order)
         return runs[0] if runs else None

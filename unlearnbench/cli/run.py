@@ -130,7 +130,7 @@ def _run(
     """Returns the exit code: 0, or 1 when a cell failed, or 130 after Ctrl-C."""
     quiet_libraries()
     from unlearnbench.estimate import Estimator
-    from unlearnbench.grid import build_grid, shard_of
+    from unlearnbench.grid import build_grid, follow, shard_of
     from unlearnbench.reporting import duration, make_reporter
     from unlearnbench.runner import Runner
     from unlearnbench.tracking import Store
@@ -139,8 +139,9 @@ def _run(
     print_problems(known)
     if not quiet:
         console.print(preset_statement(config.preset), markup=False, highlight=False)
-    cells = shard_of(build_grid(config, known), *where.part)
+    cells = build_grid(config, known)
     store = Store(config.results, config.tracking_uri, optuna_storage=config.optuna_storage)
+    cells = shard_of(follow(cells, store.tuned_seeds()), *where.part)
     finished = set() if force else set(store.finished_cells())
     keys = {cell.key for cell in cells}
     failures = {} if force or retry_failed else store.failed_cells()

@@ -65,7 +65,7 @@ def _run(name: str, config: RunConfig, console: Console, quiet: bool) -> int:
     from unlearnbench.cli.run import quiet_libraries
 
     quiet_libraries()
-    from unlearnbench.grid import build_grid
+    from unlearnbench.grid import build_grid, follow
     from unlearnbench.reporting import make_reporter
     from unlearnbench.studies import run as runs
     from unlearnbench.studies.embedding_study import only_prompted, write_embedding
@@ -82,6 +82,8 @@ def _run(name: str, config: RunConfig, console: Console, quiet: bool) -> int:
     else:
         planned = runs.plan(STUDIES[name], config, known)
     store = Store(config.results, config.tracking_uri, runs.experiment(name), config.optuna_storage)
+    tuned = store.tuned_seeds()
+    planned = [(point, follow(cells, tuned)) for point, cells in planned]
     try:
         failed = runs.run_points(planned, store, lambda todo: make_reporter(console, todo, quiet), announce)
         for cell, reason in failed.items():

@@ -58,6 +58,12 @@ class Entry(Part):
     block: Name = Field(description="results with equal blocks may stand in one table")
     preset: str
     trial_budget: int = Field(ge=0, description="trials that tuning could use")
+    tuned_on: int | None = Field(
+        default=None, ge=0, description="seed whose tuning found the values of all seeds; null: this one's, or none"
+    )
+    edges: dict[str, Literal["lower", "upper"]] = Field(
+        default_factory=dict, description="tuned values whose best is at an end of the range"
+    )
     plugin: str = Field(description="package and version that brought the method; empty for vanilla and base")
     recorded: datetime
     model_revision: str

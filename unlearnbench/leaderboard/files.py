@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Too large for a cell of a table, or nested.
 NOT_IN_CSV = {"config", "right", "trials"}
-NESTED = ("data", "hyperparameters", "metrics", "versions", "hardware")
+NESTED = ("data", "hyperparameters", "edges", "metrics", "versions", "hardware")
 FIRST = ["task", "model", "row", "title", "seed", "preset", "trial_budget"]
 
 
@@ -59,7 +59,8 @@ def to_frame(entries: Sequence[Entry]) -> pd.DataFrame:
     frame = pd.json_normalize([entry.model_dump(mode="json", exclude=NOT_IN_CSV) for entry in entries])
     if not entries:
         return frame
-    frame["seed"] = frame["seed"].astype("Int64")
+    for name in ("seed", "tuned_on"):
+        frame[name] = frame[name].astype("Int64")
     others = sorted(column for column in frame.columns if column not in FIRST)
     return frame[[*FIRST, *others]]
 

@@ -11,6 +11,7 @@ from unlearnbench.leaderboard.blocks import Block
 from unlearnbench.leaderboard.columns import TIE, columns, is_best, percent
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.published import SOURCE, paper_lines
+from unlearnbench.leaderboard.tuning_notes import tuning_notes
 from unlearnbench.tracking import Failure
 
 NOTE = (
@@ -55,6 +56,7 @@ def _markdown_block(block: Block, with_paper: bool) -> str:
     parts += [*_intervals(block), *_fate(block)]
     seeds = block.seeds
     parts.append(f"\n{'One seed.' if seeds == 1 else f'Mean ± standard deviation over {seeds} seeds.'}")
+    parts += map(escape, tuning_notes(block))
     if published:
         parts.append(
             f"Rows marked (paper) are published numbers for LLaMA-2-7B on the whole task ({SOURCE}); they were "

@@ -15,7 +15,7 @@ from unlearnbench.data.folder_task import PREFIX
 from unlearnbench.leaderboard.entry import SPLITS, DataFacts, Entry, TrialEntry
 from unlearnbench.leaderboard.shown import Shown
 from unlearnbench.rows import BASE, VANILLA
-from unlearnbench.tracking import KEY, PRUNED, Store
+from unlearnbench.tracking import EDGE, KEY, PRUNED, TUNED_ON, Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -42,6 +42,8 @@ def _entry(store: Store, run: Run, trials: Mapping[int, Run]) -> Entry:
         block=tags["block"],
         preset=tags["preset"],
         trial_budget=int(tags["trials"]),
+        tuned_on=int(tags[TUNED_ON]) if TUNED_ON in tags else None,
+        edges=_under(EDGE, tags),
         plugin=tags["plugin"],
         recorded=datetime.fromtimestamp(run.info.start_time // 1000, UTC),
         model_revision=tags["model.revision"],
@@ -72,11 +74,12 @@ def _config(store: Store, run: Run) -> dict[str, Any] | None:
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
     tags = run.data.tags
     row, transfers = tags["row"], [name for name in _evaluated(run) if name not in SPLITS]
+    seeds = [int(tags[name]) for name in (TUNED_ON, "seed") if tags.get(name, "").isdigit()]
     narrowed = {
         "tasks": [_as_given(tags["task"], settings["tasks"]), *transfers],
         "methods": [] if row in (VANILLA, BASE) else [row],
         "models": [_as_given(tags["model"], settings["models"])],
-        "seeds": [int(tags["seed"])] if tags["seed"].isdigit() else settings["seeds"][:1],
+        "seeds": list(dict.fromkeys(seeds)) or settings["seeds"][:1],
     }
     return {name: value for name, value in {**settings, **narrowed}.items() if name not in LOCAL_SETTINGS}
 

@@ -16,6 +16,7 @@ from unlearnbench.leaderboard.page.charts import Spec, charts
 from unlearnbench.leaderboard.published import paper_lines
 from unlearnbench.leaderboard.render import heading
 from unlearnbench.leaderboard.shown import Examples, Shown
+from unlearnbench.leaderboard.tuning_notes import tuning_notes
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class BlockView:
     id: str
     heading: str
     seeds: int
+    notes: Sequence[str]
     columns: Sequence[str]
     rows: Sequence[RowView]
     paper: bool
@@ -91,11 +93,17 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
         f"block-{number}",
         heading(block),
         block.seeds,
+        tuning_notes(block),
         [column.title for column in shown],
         rows,
         bool(paper_lines(block.task)),
         charts(block),
     )
+
+
+def _tuning(entry: Entry) -> str:
+    trials = f"{entry.metrics.get('trials', len(entry.trials)):.0f} trials of at most {entry.trial_budget}"
+    return trials if entry.tuned_on in (None, entry.seed) else f"values of seed {entry.tuned_on}, {trials}"
 
 
 def _entry_view(entry: Entry, examples: Examples) -> EntryView:
@@ -104,8 +112,11 @@ def _entry_view(entry: Entry, examples: Examples) -> EntryView:
         "model": f"{entry.model} ({entry.model_revision})",
         "plugin": entry.plugin or "part of the harness",
         "preset": entry.preset,
-        "tuning": f"{len(entry.trials) or entry.metrics.get('trials', 0):.0f} trials of at most {entry.trial_budget}",
-        **{f"value of {name}": value for name, value in sorted(entry.hyperparameters.items())},
+        "tuning": _tuning(entry),
+        **{
+            f"value of {name}": value + (f" ({entry.edges[name]} end of its range)" if name in entry.edges else "")
+            for name, value in sorted(entry.hyperparameters.items())
+        },
         "data": entry.data.source,
         "data fingerprint": entry.data.fingerprint,
         "recorded": entry.recorded.isoformat(sep=" "),

@@ -14,10 +14,9 @@ from typing import Literal
 
 from unlearnbench.cache import cache_root
 from unlearnbench.config import DEFAULT_PRESET, RunConfig, build_config, preset_names
-from unlearnbench.engine.batching import default_tokens_per_pass
 from unlearnbench.errors import UserError, first_line
 from unlearnbench.memory import peak_bytes
-from unlearnbench.models.loading import compute_dtype, model_size, pick_device
+from unlearnbench.models.loading import compute_dtype, model_size, pick_device, precision
 from unlearnbench.models.resolve import find_model, resolve
 from unlearnbench.plugins import Registry
 
@@ -192,7 +191,7 @@ def _peak_bytes(config: RunConfig, model: str, registry: Registry) -> float:
     """Memory of a method that trains all weights, the heaviest of a grid, in passes of full size."""
     device = pick_device(config.model)
     dtype = str(compute_dtype(config.model, device)).removeprefix("torch.")
-    tokens = config.model.tokens_per_pass or default_tokens_per_pass(device.type)
+    tokens = config.model.tokens_per_pass or precision(config.model).tokens_per_pass
     size = model_size(resolve(find_model(model, registry.models)))
     return LIBRARIES_BYTES + peak_bytes(size, config.model, dtype, tokens, trains_weights=True)
 

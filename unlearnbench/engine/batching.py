@@ -8,16 +8,6 @@ from collections.abc import Iterator, Sequence
 import torch
 
 
-def default_tokens_per_pass(device_type: str) -> int:
-    """Tokens of one forward pass where the configuration does not say.
-
-    On a CPU 768 tokens keep activations small beside the weights, and matrix products near their best rate (measured on
-    a model of 135M weights with `benchmarks.engine`: 384 tokens take 1.13 of the time of 768, 1200 take 0.91 but
-    nearly twice the memory).
-    """
-    return 32768 if device_type == "cuda" else 768
-
-
 def shuffled_batches(examples: int, batch_size: int, generator: torch.Generator) -> list[list[int]]:
     """All indices below `examples` in random order, in steps of `batch_size` (the last may be smaller)."""
     order: list[int] = torch.randperm(examples, generator=generator).tolist()

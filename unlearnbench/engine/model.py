@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor
 
-from unlearnbench.engine.batching import default_tokens_per_pass, packed_passes, padded_passes
+from unlearnbench.engine.batching import packed_passes, padded_passes
 from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.forward import (
     Inputs,
@@ -23,6 +23,7 @@ from unlearnbench.engine.forward import (
     prompt_prefix,
 )
 from unlearnbench.engine.packing import packs
+from unlearnbench.engine.precision import CastWeights, Precision
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -63,12 +64,16 @@ class LanguageModel:
     @property
     def budget(self) -> int:
         """Padded tokens in one forward pass, at most."""
-        return self.tokens_per_pass or default_tokens_per_pass(self.device.type)
+        return self.tokens_per_pass or self.precision.tokens_per_pass
+
+    @property
+    def precision(self) -> Precision:
+        """What is computed in which precision."""
+        return Precision(self.device.type, self.network.dtype, self.compute_dtype)
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which forward passes run."""
-        low = self.compute_dtype != torch.float32 and self.network.dtype == torch.float32
-        return torch.autocast(self.device.type, self.compute_dtype, enabled=low)
+        return self.precision.autocast()
 
     def passes(self, encoded: Sequence[Encoded], budget: int) -> Iterator[list[int]]:
         """Indices of the examples of each forward pass of at most `budget` tokens, shortest examples first."""
@@ -111,24 +116,25 @@ class LanguageModel:
         Each pass enters inference mode and autocast itself: between two passes the caller's own modes hold.
         """
         self.network.eval()
-        prompted = self._prompted()
+        weights = CastWeights(self.network, self.precision, trains=False)
+        prompted = self._prompted(weights)
 
         def run(indices: list[int]) -> tuple[Inputs, Tensor]:
             inputs = collate([encoded[i] for i in indices], self.pad, self.device)
-            with torch.inference_mode(), self.autocast():
+            with torch.inference_mode(), self.autocast(), weights.in_place():
                 return inputs, forward(self.network, inputs, prompted)
 
         for indices, (inputs, found) in self.halving(self.passes(encoded, self.budget), run):
             yield indices, inputs, found
 
-    def _prompted(self) -> Prefix | Tensor | None:
+    def _prompted(self, weights: CastWeights) -> Prefix | Tensor | None:
         """What stands in front of every row: the soft prompt, or its keys and values."""
         if self.prompt is None:
             return None
         prompt = self.prompt.to(self.device, self.network.dtype)
         if not self.shared_prefix:
             return prompt
-        with torch.inference_mode(), self.autocast():
+        with torch.inference_mode(), self.autocast(), weights.in_place():
             return prompt_prefix(self.network, prompt)
 
     def halving(

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from unlearnbench.engine.precision import attention_dtype
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -98,17 +100,37 @@ def attend(
     Returns:
         ``[1, tokens, heads, head size]``.
     """
+    dtype = attention_dtype(query.device.type)
+    if dtype is None:
+        return _attend(module, query, key, value, attention_mask, packing, options), None
+    if attention_mask is not None and attention_mask.is_floating_point():
+        attention_mask = attention_mask.to(dtype)
+    # Autocast would take the inputs back to the precision of matrix products.
+    with torch.autocast(query.device.type, enabled=False):
+        output = _attend(module, query.to(dtype), key.to(dtype), value.to(dtype), attention_mask, packing, options)
+    return output.to(value.dtype), None
+
+
+def _attend(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    packing: Packing | None,
+    options: dict[str, Any],
+) -> Tensor:
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     if packing is None:
-        result: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-        return result
+        whole: Tensor = sdpa_attention_forward(module, query, key, value, mask, **options)[0]
+        return whole
     sizes = [rows * length for rows, length in packing.shapes]
     queries = torch.split_with_sizes(query[0], sizes, dim=1)
     front_keys, *keys = torch.split_with_sizes(key[0], [packing.shared, *sizes], dim=1)
     front_values, *values = torch.split_with_sizes(value[0], [packing.shared, *sizes], dim=1)
     outputs = []
-    for shape, mask, some_queries, some_keys, some_values in zip(
+    for shape, own_mask, some_queries, some_keys, some_values in zip(
         packing.shapes, packing.masks, queries, keys, values, strict=True
     ):
         output, _ = sdpa_attention_forward(
@@ -117,11 +139,11 @@ def attend(
             _behind(front_keys, _rows(some_keys, shape)),
             _behind(front_values, _rows(some_values, shape)),
             # A layer may be on another device than the rows.
-            mask if mask is None else mask.to(query.device),
+            own_mask if own_mask is None else own_mask.to(query.device),
             **options,
         )
         outputs.append(output.flatten(0, 1))
-    return torch.cat(outputs)[None], None
+    return torch.cat(outputs)[None]
 
 
 def _rows(packed: Tensor, shape: tuple[int, int]) -> Tensor:

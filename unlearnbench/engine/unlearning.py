@@ -14,6 +14,7 @@ from unlearnbench.batch import Batch, Part, PartName
 from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.forward import Inputs, Prefix, collate, logits_and_states, prompt_prefix
 from unlearnbench.engine.model import LanguageModel
+from unlearnbench.engine.precision import CastWeights
 from unlearnbench.engine.reference import Reference
 from unlearnbench.engine.soft_prompt import TrainablePrompt
 
@@ -71,6 +72,9 @@ class UnlearningStep:
     budget: int
     layer: int | None = None
 
+    def __post_init__(self) -> None:
+        self._weights = CastWeights(self.model.network, self.model.precision, trains=self.prompt is None)
+
     def __call__(self, items: list[int]) -> float:
         while True:
             try:
@@ -83,7 +87,7 @@ class UnlearningStep:
 
     def _attempt(self, rows: list[tuple[PartName, int]]) -> float:
         total = 0.0
-        with self._prompted() as prompted:
+        with self._weights.in_place(), self._prompted() as prompted:
             for indices in self.model.passes([self.data.parts[name][i] for name, i in rows], self.budget):
                 total += self._pass([rows[i] for i in indices], rows, prompted)
         return total

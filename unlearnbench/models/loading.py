@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from unlearnbench.engine.precision import Precision
+
 
 BNB_REPACKS = "support_avx512bf16_for_cpu"
 
@@ -41,6 +43,16 @@ def compute_dtype(config: ModelConfig, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     return torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
+
+
+def precision(config: ModelConfig) -> Precision:
+    """What a model of this configuration computes in which precision."""
+    import torch
+
+    from unlearnbench.engine.precision import Precision
+
+    device = pick_device(config)
+    return Precision(device.type, getattr(torch, config.dtype), compute_dtype(config, device))
 
 
 def _cpu_multiplies_bfloat16() -> bool:

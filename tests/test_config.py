@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from unlearnbench.cli.options import numbers, settings
+from unlearnbench.cli.options import merged, numbers, settings
 from unlearnbench.config import build_config, dump_config, dump_experiment, preset_names, preset_statement, read_file
 from unlearnbench.errors import UserError
 
@@ -73,16 +73,41 @@ def test_unreadable_files_are_named(tmp_path: Path, content: str | None, message
 
 
 def test_assignments_become_settings() -> None:
-    assert settings(["spul.learning_rate=1e-4", "base.kind=lora", "yelp.clusters=5", "spul.reparametrise=false"]) == {
+    given = ["spul.learning_rate=1e-4", "base.kind=lora", "yelp.clusters=5", "spul.reparametrise=false", "split_seed=1"]
+    assert settings(given) == {
+        "split_seed": 1,
         "base": {"kind": "lora"},
         "set": {"spul": {"learning_rate": 1e-4, "reparametrise": False}, "yelp": {"clusters": 5}},
     }
 
 
-@pytest.mark.parametrize("assignment", ["spul", "spul.alpha", "alpha=1", "=1", ".a=1", "spul.=1"])
+@pytest.mark.parametrize("assignment", ["spul", "spul.alpha", "=1", ".a=1", "spul.=1"])
 def test_malformed_assignments_are_named(assignment: str) -> None:
-    with pytest.raises(UserError, match=r"must read NAME\.KEY=VALUE"):
+    with pytest.raises(UserError, match=r"must read KEY=VALUE or NAME\.KEY=VALUE"):
         settings([assignment])
+
+
+@pytest.mark.parametrize("number", ["1e-4", "1E-4", "1.e-4", "+1e-4", "1.0e-04", "0.0001"])
+def test_files_and_assignments_read_numbers_alike(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"set: {{spul: {{learning_rate: {number}}}}}", encoding="utf-8")
+    assert read_file(path) == settings([f"spul.learning_rate={number}"]) == {"set": {"spul": {"learning_rate": 1e-4}}}
+
+
+def test_top_level_settings_can_be_assigned() -> None:
+    given = merged({}, ["forget_fraction=0.5", "split_seed=3", "checkpoint_seconds=9"], {})
+    config = build_config({}, given)
+    assert (config.forget_fraction, config.split_seed, config.checkpoint_seconds) == (0.5, 3, 9)
+    with pytest.raises(UserError, match="unknown setting 'split_sed': did you mean 'split_seed'"):
+        build_config({}, settings(["split_sed=3"]))
+
+
+def test_flag_and_assignment_must_agree() -> None:
+    assert merged({}, ["tuning.trials=3"], {"tuning": {"trials": 3}}) == {"tuning": {"trials": 3}}
+    with pytest.raises(UserError, match=r"--trials is 3, but --set tuning\.trials is 2: give one of the two"):
+        merged({}, ["tuning.trials=2"], {"tuning": {"trials": 3}})
+    with pytest.raises(UserError, match="--max-train is 5, but --set max_train is 6"):
+        merged({"max_train": 5}, ["max_train=6"], {})
 
 
 @pytest.mark.parametrize("text", ["-1", "a", "1.5", "0,x", "٣"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -127,7 +128,7 @@ def read_preset(name: str) -> dict[str, Any]:
     if name not in preset_names():
         raise UserError(f"no preset is called {name!r}: {nearest(name, preset_names())}")
     text = (files("unlearnbench.presets") / f"{name}.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
+    return dict(load_yaml(text))
 
 
 def default_preset(settings: Mapping[str, Any]) -> str:
@@ -142,10 +143,24 @@ def preset_statement(name: str) -> str:
     return str(read_preset(name)["statement"])
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-4 as a number, as YAML 1.2 does; YAML 1.1, PyYAML's, reads it as text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def load_yaml(text: str) -> Any:
+    """The value that YAML text stands for; no tag creates anything but plain data."""
+    return yaml.load(text, _Loader)
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """Settings from a YAML file."""
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"config file {path} can't be read: {error}.") from None
     except yaml.YAMLError as error:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from unlearnbench.config import load_yaml
 from unlearnbench.errors import UserError
 
 SECTIONS = ("model", "base", "tuning")
@@ -21,13 +22,13 @@ DataRoot = Annotated[
 ]
 Trials = Annotated[int | None, typer.Option(help="Tuning trials per cell; 0 uses the defaults.")]
 Assignments = Annotated[
-    list[str] | None, typer.Option("--set", help="NAME.KEY=VALUE: NAME is a task, a method, model, base or tuning.")
+    list[str] | None,
+    typer.Option("--set", help="KEY=VALUE, or NAME.KEY=VALUE: NAME is a task, a method, model, base or tuning."),
 ]
 Results = Annotated[Path | None, typer.Option(help="Folder for the MLflow and Optuna stores.")]
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow server instead of the results folder.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="YAML file of settings; flags win over it.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="One line per cell.")]
-SCIENTIFIC = re.compile(r"[+-]?\d+\.?\d*e[+-]?\d+", re.IGNORECASE)
 
 
 def names(text: str | None) -> list[str] | None:
@@ -61,7 +62,7 @@ def fraction(option: str, text: str | None) -> tuple[int, int]:
 
 
 def settings(assignments: Sequence[str]) -> dict[str, Any]:
-    """``NAME.KEY=VALUE`` strings as nested settings; NAME is model, base, tuning, or a task or method.
+    """``KEY=VALUE`` and ``NAME.KEY=VALUE`` strings as nested settings; NAME is model, base, tuning, a task or a method.
 
     VALUE is read as YAML, so that numbers, booleans and lists are what they look like.
     """
@@ -69,8 +70,14 @@ def settings(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         name, dot, key = path.strip().rpartition(".")
-        if not (equals and dot and name and key):
-            raise UserError(f"--set {assignment!r} must read NAME.KEY=VALUE, as in --set spul.learning_rate=1e-4.")
+        if not (equals and key and bool(dot) == bool(name)):
+            raise UserError(
+                f"--set {assignment!r} must read KEY=VALUE or NAME.KEY=VALUE, as in --set split_seed=1 or "
+                "--set spul.learning_rate=1e-4."
+            )
+        if not name:
+            nested[key] = _value(text.strip())
+            continue
         target = nested if name in SECTIONS else nested.setdefault("set", {})
         target.setdefault(name, {})[key] = _value(text.strip())
     return nested
@@ -79,20 +86,32 @@ def settings(assignments: Sequence[str]) -> dict[str, Any]:
 def merged(
     flags: Mapping[str, Any], assignments: Sequence[str] | None, sections: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Flags, assignments and flags that stand for a key of a section, as settings; what is None was not given."""
-    given = {name: value for name, value in flags.items() if value is not None} | settings(assignments or [])
+    """Flags, assignments and flags that stand for a key of a section, as settings; what is None was not given.
+
+    Raises:
+        UserError: a flag and an assignment give one setting different values.
+    """
+    given = settings(assignments or [])
+    _add(given, flags, "")
     for section, values in sections.items():
-        set_here = {key: value for key, value in values.items() if value is not None}
-        if set_here:
-            given[section] = {**given.get(section, {}), **set_here}
+        if any(value is not None for value in values.values()):
+            _add(given.setdefault(section, {}), values, f"{section}.")
     return given
+
+
+def _add(given: dict[str, Any], flags: Mapping[str, Any], section: str) -> None:
+    for key, value in flags.items():
+        if value is None:
+            continue
+        if key in given and given[key] != value:
+            raise UserError(
+                f"--{key.replace('_', '-')} is {value}, but --set {section}{key} is {given[key]}: give one of the two."
+            )
+        given[key] = value
 
 
 def _value(text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        return load_yaml(text)
     except yaml.YAMLError:
         return text
-    if isinstance(value, str) and SCIENTIFIC.fullmatch(value):
-        return float(value)  # YAML 1.1 reads 1e-4 as text
-    return value

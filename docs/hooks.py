@@ -1,6 +1,10 @@
-"""Pages of the site that come from the program itself: the command reference, and each method's hyper-parameters."""
+"""Pages of the site that come from the program itself: commands, settings, and each method's hyper-parameters."""
 
 from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
 
 import typer
 from mkdocs.config.defaults import MkDocsConfig
@@ -9,17 +13,32 @@ from mkdocs.structure.pages import Page
 from typer.cli import get_docs_for_click
 
 from unlearnbench.cli import app
+from unlearnbench.cli.run import run
+from unlearnbench.config import RunConfig, Section
 from unlearnbench.hyperparameters import declared
 from unlearnbench.plugins import registry
 
+SETTINGS = """# Settings
+
+A setting has one name. In a YAML file (`--config`) it is a key, below its section if it has one; on the command line it
+is `--set NAME=VALUE`, or the flag that stands for it; in Python it is an argument of `unlearnbench.config.RunConfig`. A
+flag wins over a file, a file over the preset. `unlearnbench run --save-config FILE` writes those in use. The defaults
+are those without a preset; each preset sets some of them.
+
+Options of tasks and values of methods' hyper-parameters are settings, too: `--set sst2.base_epochs=4`, and in a file
+`set: {sst2: {base_epochs: 4}}` ([tasks](data.md), [methods](methods.md)).
+"""
+# Flags that stand for a setting of a section.
+FLAGS = {"tuning.trials": "--trials", "model.device": "--device"}
 HYPERPARAMETERS = "<!-- hyper-parameters -->"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the command reference."""
+    """Adds the references of commands and settings."""
     command = typer.main.get_command(app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="unlearnbench")
     files.append(File.generated(config, "commands.md", content=text))
+    files.append(File.generated(config, "settings.md", content=settings_page()))
     return files
 
 
@@ -36,3 +55,52 @@ def _hyperparameters() -> str:
             values = declaration.describe().replace("|", "\\|")
             lines.append(f"| {' | '.join(facts)} | {values} | `{declaration.default}` |")
     return "\n".join(lines)
+
+
+def settings_page() -> str:
+    """Every setting with its flag, type, default and meaning."""
+    nested = {name: field.annotation for name, field in RunConfig.model_fields.items() if _is_section(field.annotation)}
+    lines = [SETTINGS, *_settings_table("", RunConfig, leave_out={*nested, "set"})]
+    for name, section in nested.items():
+        lines += ["", f"## `{name}`", "", str(section.__doc__), "", *_settings_table(f"{name}.", section, set())]
+    return "\n".join(lines)
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _settings_table(prefix: str, section: type[Section], leave_out: set[str]) -> list[str]:
+    flags = FLAGS | {name: f"--{name.replace('_', '-')}" for name in inspect.signature(run).parameters}
+    lines = ["| setting | flag | default | values | meaning |", "| --- | --- | --- | --- | --- |"]
+    schemas = section.model_json_schema()["properties"]
+    for name, field in section.model_fields.items():
+        if name in leave_out:
+            continue
+        flag = flags.get(f"{prefix}{name}")
+        default = json.dumps(field.get_default(call_default_factory=True), default=str)
+        facts = [
+            f"`{prefix}{name}`",
+            f"`{flag}`" if flag else "",
+            f"`{default}`",
+            _values(schemas[name]),
+            field.description or "",
+        ]
+        lines.append(f"| {' | '.join(facts)} |")
+    return lines
+
+
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+TYPES = {"boolean": "true, false", "integer": "whole number", "number": "number", "string": "text"}
+
+
+def _values(schema: dict[str, Any]) -> str:
+    """What may be given, from the setting's JSON Schema."""
+    if "anyOf" in schema:
+        return " or ".join(_values(part) for part in schema["anyOf"] if part.get("type") != "null")
+    if "enum" in schema:
+        return ", ".join(f"`{choice}`" for choice in schema["enum"])
+    if schema["type"] == "array":
+        return f"list of: {_values(schema['items'])}"
+    bounds = " and ".join(f"{sign} {schema[name]:g}" for name, sign in BOUNDS.items() if name in schema)
+    return f"{'path' if schema.get('format') == 'path' else TYPES[schema['type']]} {bounds}".strip()

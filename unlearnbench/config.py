@@ -29,78 +29,86 @@ class Section(BaseModel):
 
 
 class ModelConfig(Section):
-    """How models are loaded and run.
+    """How models are loaded and run."""
 
-    `dtype` is the precision of the weights; `compute_dtype` that of matrix products ("auto": bfloat16 where the
-    device multiplies it natively, else float32).
-    """
-
-    device: str = "auto"
-    device_map: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    compute_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    device_map: str | None = Field(default=None, description="how Accelerate spreads one model over several devices")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="precision of the weights")
+    compute_dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="precision of matrix products; auto: bfloat16 if the device multiplies it natively, else float32",
+    )
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        default="auto", description="implementation of attention; auto: that of transformers"
+    )
     frozen_4bit: bool = Field(default=False, description="hold weights that a method keeps frozen in NF4")
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = Field(default=False, description="recompute activations to save memory")
     optimiser: Literal["adamw", "adamw-8bit", "paged-adamw-8bit"] = Field(
         default="adamw", description="for all weights; LoRA and soft prompts are too small to need 8 bits"
     )
-    context_length: int = Field(default=1024, ge=8)
+    context_length: int = Field(default=1024, ge=8, description="tokens of a row, at most; longer texts are cut")
     tokens_per_pass: int | None = Field(default=None, ge=1, description="tokens in one forward pass")
 
 
 class BaseConfig(Section):
     """How the base model is fine-tuned until it has memorised the training splits (protocol, stage 2)."""
 
-    kind: Literal["qlora", "lora", "full"] = "qlora"
-    rank: int = Field(default=16, ge=1)
-    alpha: int = Field(default=64, ge=1)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    target_modules: tuple[str, ...] = ("q_proj", "v_proj")
-    learning_rate: float = Field(default=1e-4, gt=0, allow_inf_nan=False)
-    warmup_ratio: float = Field(default=0.05, ge=0, le=1)
-    weight_decay: float = Field(default=0.001, ge=0)
-    max_grad_norm: float = Field(default=0.3, gt=0)
-    batch_size: int = Field(default=32, ge=1)
-    epochs: int | None = Field(default=None, ge=1, description="None: the task's own number")
+    kind: Literal["qlora", "lora", "full"] = Field(
+        default="qlora", description="LoRA on 4-bit weights, LoRA, or all weights"
+    )
+    rank: int = Field(default=16, ge=1, description="of LoRA")
+    alpha: int = Field(default=64, ge=1, description="LoRA's scale: its update is multiplied by alpha / rank")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="of LoRA's input")
+    target_modules: tuple[str, ...] = Field(default=("q_proj", "v_proj"), description="modules that LoRA adapts")
+    learning_rate: float = Field(default=1e-4, gt=0, allow_inf_nan=False, description="AdamW's, at its peak")
+    warmup_ratio: float = Field(default=0.05, ge=0, le=1, description="share of the steps until that peak")
+    weight_decay: float = Field(default=0.001, ge=0, description="AdamW's")
+    max_grad_norm: float = Field(default=0.3, gt=0, description="gradients are clipped to this norm")
+    batch_size: int = Field(default=32, ge=1, description="examples of a step")
+    epochs: int | None = Field(
+        default=None, ge=1, description="passes over the data; if not set, the task's own number"
+    )
 
 
 class TuningConfig(Section):
-    """How hyper-parameters are searched.
+    """How hyper-parameters are searched, on training splits only."""
 
-    The objective of a trial is computed on at most `max_examples` examples of each *training* split.
-    """
-
-    trials: int = Field(default=3, ge=0)
+    trials: int = Field(default=3, ge=0, description="trials of each cell; 0 takes the defaults")
     design: Design = Field(default="spread", description="how the trials after the first, before TPE's, are placed")
     scope: Literal["seed", "grid"] = Field(
         default="seed", description="seed: each seed is tuned; grid: the first one, and the others take its values"
     )
-    max_examples: int = Field(default=512, ge=1)
+    max_examples: int = Field(
+        default=512, ge=1, description="examples of each training split, at most, by which a trial is judged"
+    )
 
 
 class RunConfig(Section):
     """Everything that decides the results of a run, and where they go."""
 
-    preset: str = DEFAULT_PRESET
-    tasks: tuple[str, ...] = ("all",)
-    methods: tuple[str, ...] = ("all",)
-    models: tuple[str, ...] = ("tiny",)
-    seeds: tuple[NonNegativeInt, ...] = (0,)
-    results: Path = Path("results")
-    tracking_uri: str | None = None
+    preset: str = Field(default=DEFAULT_PRESET, description="settings to start from: quick, small or paper")
+    tasks: tuple[str, ...] = Field(default=("all",), description="names, path:DIR for own data, or all")
+    methods: tuple[str, ...] = Field(default=("all",), description="names, or all")
+    models: tuple[str, ...] = Field(default=("tiny",), description="short names, hub ids or folders")
+    seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), description="of base models, trainings and tuning")
+    results: Path = Field(default=Path("results"), description="folder of the stores and the leaderboard")
+    tracking_uri: str | None = Field(default=None, description="MLflow server or store outside the results folder")
     optuna_storage: str | None = Field(default=None, description="URL of a database for tuning studies")
-    data_root: DataRoot = "hub"
-    max_train: int | None = Field(default=None, ge=1)
-    max_test: int | None = Field(default=None, ge=1)
+    data_root: DataRoot = Field(default="hub", description="hub, bundled (generated rows), or a folder in hub layout")
+    max_train: int | None = Field(default=None, ge=1, description="examples of each training split, at most")
+    max_test: int | None = Field(default=None, ge=1, description="examples of each test split, at most")
     forget_fraction: float = Field(
         default=1.0, gt=0, le=1, description="share of the training forget examples that methods get to see"
     )
-    split_seed: int = Field(default=0, ge=0)
-    on_leakage: OnLeakage = "error"
-    generic_labels: tuple[str, ...] = GENERIC_LABELS
-    keep_models: bool = False
-    checkpoint_seconds: float = Field(default=600.0, ge=0, description="between two snapshots of a training run")
+    split_seed: int = Field(default=0, ge=0, description="of splits and samples; all seeds share one split")
+    on_leakage: OnLeakage = Field(
+        default="error", description="what to do about training examples that are also in a test split"
+    )
+    generic_labels: tuple[str, ...] = Field(
+        default=GENERIC_LABELS, description="answers that methods teach for forget examples"
+    )
+    keep_models: bool = Field(default=False, description="keep the unlearned weights")
+    checkpoint_seconds: float = Field(default=600.0, ge=0, description="seconds between two snapshots of a training")
     cell_timeout: float | None = Field(default=None, gt=0, description="seconds after which a cell is given up")
     model: ModelConfig = ModelConfig()
     base: BaseConfig = BaseConfig()

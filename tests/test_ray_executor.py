@@ -17,6 +17,7 @@ import pytest
 from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.tracking import AHEAD, KEY, KIND, Store
 
+pytestmark = pytest.mark.slow
 pytest.importorskip("ray", reason="Ray is not installed (pip install unlearnbench[ray])")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unlearnbench.cache import cache_root, content_hash, file_hash
 from unlearnbench.errors import UserError, first_line
+from unlearnbench.progress import working
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +22,7 @@ DataRoot = Literal["hub", "bundled"] | Path
 
 # `datasets` would unpack or unpickle such files, and `DataSource.identity` would not see what is in them.
 NOT_READ = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".pkl", ".pickle"}
+DEEPEST = 20
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,12 @@ class HubDataset:
     """A data set on the hub, pinned to one commit.
 
     Attributes:
+        revision: the commit; None for the newest, which is looked up and recorded.
         generated: rows that stand in for it where data is read from the package instead of the hub.
     """
 
     path: str
-    revision: str
+    revision: str | None
     config: str | None = None
     generated: GeneratedRows | None = field(default=None, compare=False)
 
@@ -60,16 +65,16 @@ class DataSource:
     root: DataRoot = "hub"
 
     def identity(self, dataset: HubDataset) -> str:
-        """What decides the rows: the pinned revision, a hash over generated rows, or over a folder's files."""
+        """What decides the rows: the revision, a hash over generated rows, or over all of a folder's files."""
         generated = self._generated(dataset)
         if generated is not None:
             made = {split: generated.rows(split).to_json(orient="records") for split in generated.splits}
             return f"{dataset.path}@generated:{content_hash(made)}"
         if not isinstance(self.root, Path):
-            return f"{dataset.path}@{dataset.revision}"
+            return f"{dataset.path}@{_revision(dataset)}"
         folder = self._folder(self.root, dataset)
-        files = sorted(path for path in folder.rglob("*") if path.suffix in {".parquet", ".jsonl", ".json", ".csv"})
-        hashed = content_hash([[str(path.relative_to(folder)), file_hash(path)] for path in files])
+        # The README decides which files are read, so it belongs to them.
+        hashed = content_hash([[path.relative_to(folder).as_posix(), file_hash(path)] for path in _files(folder)])
         return f"{dataset.path}@folder:{hashed}"
 
     def load(self, dataset: HubDataset, split: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -93,13 +98,14 @@ class DataSource:
         from datasets.exceptions import DatasetNotFoundError
 
         if not isinstance(self.root, Path):
-            where: dict[str, Any] = {"path": dataset.path, "revision": dataset.revision}
+            where: dict[str, Any] = {"path": dataset.path, "revision": _revision(dataset)}
         else:
             # `datasets` caches by folder name; its own cache per content keeps two folders of one name apart.
             cache = cache_root() / "datasets" / content_hash(self.identity(dataset))
             where = {"path": str(self._folder(self.root, dataset)), "cache_dir": str(cache)}
         try:
-            return load_dataset(name=dataset.config, split=split, **where)
+            with working(f"reading data set {dataset.path}, split {split}"):
+                return load_dataset(name=dataset.config, split=split, **where)
         except ValueError as error:
             raise UserError(
                 f"data set {where['path']} can't be read (config {dataset.config!r}, split {split!r}): "
@@ -108,11 +114,7 @@ class DataSource:
         except (DatasetNotFoundError, OSError) as error:
             if isinstance(self.root, Path):
                 raise UserError(f"data set {where['path']} can't be read: {first_line(error)}") from None
-            raise UserError(
-                f"data set {dataset.path} can't be read from the Hugging Face hub ({first_line(error)}): check the "
-                "network (and `hf auth login` for a gated data set), or name a folder in hub layout with --data-root, "
-                "or take generated data with --data-root bundled."
-            ) from None
+            raise _unreachable(dataset, error) from None
 
     def _generated(self, dataset: HubDataset) -> GeneratedRows | None:
         return dataset.generated if self.root == "bundled" else None
@@ -125,13 +127,82 @@ class DataSource:
                 f"data root {root} has no folder {dataset.path}: put the data set of {_page(dataset)} there, "
                 "with its README.md and files, or name --data-root hub to read from the Hugging Face hub."
             )
-        unsafe = sorted(path.name for path in folder.rglob("*") if path.suffix.lower() in NOT_READ)
+        unsafe = next((path for path in _files(folder) if path.suffix.lower() in NOT_READ), None)
         if unsafe:
             raise UserError(
-                f"data set folder {folder} holds {unsafe[0]}: archives and pickles are not read, since they may do "
+                f"data set folder {folder} holds {unsafe.name}: archives and pickles are not read, since they may do "
                 "more than hold rows; unpack it into Parquet, JSONL or CSV files and take it away."
             )
+        _check_card(folder)
         return folder
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below a folder in a fixed order, those behind symbolic links, too; hidden folders are left out."""
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if len(Path(parent).relative_to(folder).parts) > DEEPEST:
+            raise UserError(f"data set folder {folder} is nested too deep at {parent}: does a link lead back into it?")
+        yield from (Path(parent, name) for name in sorted(names))
+
+
+def _check_card(folder: Path) -> None:
+    """A README (or `.huggingface.yaml`) says which files hold which split; they must be in the folder.
+
+    Raises:
+        UserError: it can't be read, or names a file elsewhere: above the folder, by an absolute path, in an archive or
+            on a server.
+    """
+    import yaml
+    from huggingface_hub import DatasetCard
+
+    for name in ("README.md", ".huggingface.yaml"):
+        file = folder / name
+        if not file.is_file():
+            continue
+        try:
+            # The parsers that `datasets` uses, so that both read the same.
+            card = DatasetCard.load(file).data.to_dict() if name == "README.md" else yaml.safe_load(file.read_text())
+            configs = [config for config in (card or {}).get("configs") or [] if isinstance(config, dict)]
+        except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
+            raise UserError(f"{file} can't be read ({first_line(error)}): write its YAML header again.") from None
+        for place in _strings([[config.get("data_files"), config.get("data_dir")] for config in configs]):
+            outside = "::" in place or "://" in place or place.startswith(("/", "~", "\\"))
+            if outside or ".." in place.replace("\\", "/").split("/"):
+                raise UserError(
+                    f"{file} names {place[:200]!r}: only files inside of the data set's own folder are read; "
+                    "put the rows there and name them by their path in it."
+                )
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every text in nested lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
+
+
+@cache
+def _revision(dataset: HubDataset) -> str:
+    """The pinned commit, or the one to which the hub's main branch points now."""
+    if dataset.revision is not None:
+        return dataset.revision
+    from huggingface_hub import HfApi
+
+    try:
+        return str(HfApi().dataset_info(dataset.path).sha)
+    except Exception as error:  # the hub client's transport raises its own connection errors
+        raise _unreachable(dataset, error) from None
+
+
+def _unreachable(dataset: HubDataset, error: BaseException) -> UserError:
+    return UserError(
+        f"data set {dataset.path} can't be read from the Hugging Face hub ({first_line(error)}): check the "
+        "network (and `hf auth login` for a gated data set), or name a folder in hub layout with --data-root, "
+        "or take generated data with --data-root bundled."
+    )
 
 
 def _page(dataset: HubDataset) -> str:

@@ -29,11 +29,11 @@ class Estimator:
         """A cell's training and evaluation, without loading; the base model is counted in the base cell."""
         data, tuning = cell.workplace.data, self.config.tuning
         train_tokens = {
-            "forget": _tokens(data.splits.train_forget),
-            "retain": _tokens(data.splits.train_retain),
+            "forget": self._tokens(data.splits.train_forget),
+            "retain": self._tokens(data.splits.train_retain),
         }
-        evaluated = sum(_tokens(examples) for _, examples in data.splits.items())
-        evaluated += sum(_tokens(transfer.examples) for transfer in cell.workplace.transfer)
+        evaluated = sum(self._tokens(examples) for _, examples in data.splits.items())
+        evaluated += sum(self._tokens(transfer.examples) for transfer in cell.workplace.transfer)
         work = 2.0 * evaluated
         if cell.row == BASE:
             base = self.config.base
@@ -83,9 +83,9 @@ class Estimator:
         device = pick_device(self.config.model)
         return matmul_rate(str(device), str(compute_dtype(self.config.model, device)).removeprefix("torch."))
 
-
-def _tokens(examples: tuple[Example, ...]) -> float:
-    return sum(len(example.prompt) for example in examples) / CHARACTERS_PER_TOKEN
+    def _tokens(self, examples: tuple[Example, ...]) -> float:
+        longest = self.config.model.context_length
+        return sum(min(len(example.prompt) / CHARACTERS_PER_TOKEN, longest) for example in examples)
 
 
 @cache

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from tests.conftest import gpt2_tokenizer, llama_tokenizer, opt_tokenizer, review
+from tests.conftest import TEXTS, gpt2_tokenizer, llama_tokenizer, opt_tokenizer, review
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.errors import UserError
 from unlearnbench.task import Example
@@ -73,3 +75,22 @@ def test_long_text_is_cut_in_the_middle_and_keeps_the_question() -> None:
 def test_answer_longer_than_the_context_is_refused() -> None:
     with pytest.raises(UserError, match="does not fit into a context of 16"):
         Encoder(gpt2_tokenizer(), 16).encode([Example("Say it:", "slow " * 50, text="x")])
+
+
+def test_a_prompt_of_megabytes_keeps_its_beginning_and_its_end(tokenizer: PreTrainedTokenizerFast) -> None:
+    words = [word for text in TEXTS for word in text.split()]
+    text = " ".join(words[i * i % len(words)] for i in range(2_000_000))
+    assert len(text) > 8_000_000
+    ends = " ".join([*text.split()[:3000], *text.split()[-3000:]])
+    whole, cut = review(ends, "positive"), review(text, "positive")
+    began = time.process_time()
+    (long,) = Encoder(tokenizer, 64).encode([cut])
+    assert time.process_time() - began < 5
+    (expected,) = Encoder(tokenizer, 64).encode([whole])
+    assert len(long.ids) == len(expected.ids) == 64
+    assert long == expected
+
+
+def test_an_answer_of_megabytes_is_refused_before_it_is_tokenised(tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(UserError, match="has 10000000 characters and does not fit into a context of 64 tokens"):
+        Encoder(tokenizer, 64).encode([review("dull", "x" * 10_000_000)])

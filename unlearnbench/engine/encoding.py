@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from unlearnbench.engine.encoding_cache import EncodingCache
 
+# Text in any script has fewer; what is left of a longer prompt fills the context.
+MOST_CHARACTERS_PER_TOKEN = 16
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -63,7 +66,8 @@ class Encoder:
         """Each example with its own answer, or with the given ones.
 
         A prompt too long for the context loses tokens from the middle of its text: the instruction at the end and
-        the beginning stay.
+        the beginning stay. One of very many characters loses most of its middle before it is tokenised, which may
+        take hours for megabytes.
 
         Raises:
             UserError: an answer is empty in tokens, or alone fills the context.
@@ -76,8 +80,16 @@ class Encoder:
         return [self._known[pair] for pair in pairs]
 
     def _tokenise(self, pairs: Sequence[tuple[str, str]]) -> list[Encoded]:
-        prompts = self._ids([prompt for prompt, _ in pairs])
-        wholes = self._ids([f"{prompt} {answer}" for prompt, answer in pairs])
+        limit = MOST_CHARACTERS_PER_TOKEN * self.context_length
+        for _, answer in pairs:
+            if len(answer) > limit:
+                raise UserError(
+                    f"the answer {answer[:40]!r}... has {len(answer)} characters and does not fit into a context of "
+                    f"{self.context_length} tokens: shorten it."
+                )
+        heads = [_without_middle(prompt, limit) for prompt, _ in pairs]
+        prompts = self._ids(heads)
+        wholes = self._ids([f"{head} {answer}" for head, (_, answer) in zip(heads, pairs, strict=True)])
         return [
             self._split(prompt, whole, answer)
             for prompt, whole, (_, answer) in zip(prompts, wholes, pairs, strict=True)
@@ -114,3 +126,8 @@ class Encoder:
             whole = whole[:head] + whole[start - (room - head) :]
             start = room
         return Encoded(tuple(whole), start)
+
+
+def _without_middle(prompt: str, limit: int) -> str:
+    """At most `limit` characters: the first and the last."""
+    return prompt if len(prompt) <= limit else prompt[: limit // 2] + prompt[-(limit // 2) :]

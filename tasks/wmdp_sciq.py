@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import random
+from typing import Literal
 
-from unlearnbench.api import DataSource, Example, GeneratedRows, HubDataset, Splits, Task, hookimpl, split_by_text
+from unlearnbench.api import (
+    DataSource,
+    Example,
+    GeneratedRows,
+    HubDataset,
+    Splits,
+    Task,
+    TaskOptions,
+    UserError,
+    hookimpl,
+    settled,
+    split_by_text,
+)
 
 from .bundled.sciences import general_questions, restricted_questions
-from .multiple_choice import shuffled_example
+from .multiple_choice import published_example, shuffled_example
 
 WMDP = HubDataset(
     "cais/wmdp",
@@ -20,8 +33,16 @@ SCIQ = HubDataset(
     "2c94ad3e1aafab77146f384e23536f97a4849815",
     generated=GeneratedRows(("train", "validation", "test"), general_questions),
 )
+AUTHORS = HubDataset("karuna-bhaila/Unlearning_WMDP", revision=None)
+FORGET_GROUP = "WMDP biosecurity"
 # Table 1 of the paper: 900 of the 1273 questions are training, 373 test.
 TRAIN_SHARE = 900 / 1273
+
+
+class WMDPSciQOptions(TaskOptions):
+    """Whose splits: made here, or the authors' own."""
+
+    split: Literal["seeded", "authors"] = "seeded"
 
 
 class WMDPSciQ(Task):
@@ -33,30 +54,72 @@ class WMDPSciQ(Task):
     labels = ("A", "B", "C", "D")
     base_epochs = 5
     datasets = (WMDP, SCIQ)
+    Options = WMDPSciQOptions
+    options: WMDPSciQOptions
+
+    @property
+    def published(self) -> bool:
+        return self.options.split == "authors"
+
+    def data_identity(self, source: DataSource) -> str:
+        return source.identity(AUTHORS) if self.published else super().data_identity(source)
 
     def splits(self, source: DataSource, seed: int) -> Splits:
+        if self.published:
+            return authors_splits(source, {"data": self.data_identity(source)})
         wmdp = load_wmdp(source, random.Random(f"wmdp {seed}"))
         train_forget, test_forget = split_by_text(
             wmdp, [example.text for example in wmdp], round(TRAIN_SHARE * len(wmdp)), seed
         )
         generator = random.Random(f"sciq {seed}")
         sciq = {split: load_sciq(source, split, generator) for split in ("train", "validation", "test")}
-        return Splits(
-            tuple(train_forget),
-            tuple(sciq["train"] + sciq["validation"]),
-            tuple(test_forget),
-            tuple(sciq["test"]),
-            provenance={"data": self.data_identity(source)},
+        return settled(
+            Splits(
+                tuple(train_forget),
+                tuple(sciq["train"] + sciq["validation"]),
+                tuple(test_forget),
+                tuple(sciq["test"]),
+                provenance={"data": self.data_identity(source)},
+            )
         )
+
+
+def authors_splits(source: DataSource, provenance: dict[str, str]) -> Splits:
+    """The four splits that the paper's authors published."""
+
+    def examples(split: str, group: str = "") -> tuple[Example, ...]:
+        frame = source.load(AUTHORS, split, ("text", "choices", "label", "label_text"))
+        return tuple(
+            published_example(text, choices, label, label_text, group)
+            for text, choices, label, label_text in frame.itertuples(index=False)
+        )
+
+    splits = Splits(
+        examples("train_forget", FORGET_GROUP),
+        examples("train_retain"),
+        examples("test_forget", FORGET_GROUP),
+        examples("test_retain"),
+        provenance=provenance,
+    )
+    return settled(splits, published=True)
 
 
 def load_wmdp(source: DataSource, generator: random.Random) -> list[Example]:
     """WMDP biosecurity questions, options shuffled."""
     frame = source.load(WMDP, "test", ("question", "choices", "answer"))
     return [
-        shuffled_example(question, list(choices), int(answer), generator, group="WMDP biosecurity")
+        shuffled_example(question, list(choices), _index(question, answer, len(choices)), generator, FORGET_GROUP)
         for question, choices, answer in frame.itertuples(index=False)
     ]
+
+
+def _index(question: str, answer: int, options: int) -> int:
+    if not 0 <= answer < options:
+        raise UserError(
+            f"the question {question[:60]!r} of {WMDP.path} has {options} options and the answer {answer}: options are "
+            "counted from 0; mend or remove the row."
+        )
+    return int(answer)
 
 
 def load_sciq(source: DataSource, split: str, generator: random.Random) -> list[Example]:

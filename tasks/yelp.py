@@ -6,11 +6,22 @@ import random
 
 from pydantic import Field
 
-from unlearnbench.api import DataSource, GeneratedRows, HubDataset, Splits, Task, TaskOptions, UserError, hookimpl
+from unlearnbench.api import (
+    DataSource,
+    GeneratedRows,
+    HubDataset,
+    Splits,
+    Task,
+    TaskOptions,
+    UserError,
+    hookimpl,
+    settled,
+    working,
+)
 
 from .bundled.businesses import business_reviews
 from .clustering import EMBEDDING_MODEL, assign_clusters, embed, fit_clusters
-from .sentiment import LABELS, Review, partition
+from .sentiment import LABELS, Review, SplitChoice, authors_splits, load_reviews, partition
 
 DATASET = HubDataset(
     "fancyzhx/yelp_polarity",
@@ -18,15 +29,18 @@ DATASET = HubDataset(
     config="plain_text",
     generated=GeneratedRows(("train", "test"), business_reviews),
 )
+AUTHORS = HubDataset("karuna-bhaila/Unlearning_Yelp_Polarity", revision=None)
 
 
 class YelpOptions(TaskOptions):
-    """How many reviews are drawn and which share is forgotten.
+    """Whose splits: made here, with so many reviews and so many of their clusters forgotten, or the authors' own.
 
-    The paper reports the sizes (table 1: 5081 + 95012 training, 885 + 18089 test reviews) but not the number of
-    clusters; one of 20 holds about the paper's share of 5.1 %.
+    `max_words` leaves out longer reviews, whosever splits they are. The paper reports the sizes (table 1: 5081 + 95012
+    training, 885 + 18089 test reviews) but not the number of clusters; one of 20 holds about its share of 5.1 %.
     """
 
+    split: SplitChoice = "seeded"
+    max_words: int | None = Field(default=None, ge=1)
     train_size: int = Field(default=100_093, ge=2)
     test_size: int = Field(default=18_974, ge=2)
     clusters: int = Field(default=20, ge=2)
@@ -45,7 +59,26 @@ class Yelp(Task):
     Options = YelpOptions
     options: YelpOptions
 
+    @property
+    def published(self) -> bool:
+        return self.options.split == "authors"
+
+    def data_identity(self, source: DataSource) -> str:
+        return source.identity(AUTHORS) if self.published else super().data_identity(source)
+
     def splits(self, source: DataSource, seed: int) -> Splits:
+        facts = {"data": self.data_identity(source)}
+        if self.options.max_words is not None:
+            facts["longest review"] = f"{self.options.max_words} words; longer ones are left out"
+        if self.published:
+            return authors_splits(source, AUTHORS, facts, self._short_enough)
+        return settled(self._clustered(source, seed, facts))
+
+    def _short_enough(self, review: Review) -> bool:
+        limit = self.options.max_words
+        return limit is None or len(review.text.split()) <= limit
+
+    def _clustered(self, source: DataSource, seed: int, facts: dict[str, str]) -> Splits:
         options = self.options
         if options.forget_clusters >= options.clusters:
             raise UserError(
@@ -53,12 +86,12 @@ class Yelp(Task):
                 f"({options.clusters}), or nothing is left to retain."
             )
         generator = random.Random(seed)
-        train = _sample(_load(source, "train"), options.train_size, generator)
-        train_texts = {_key(review) for review in train}
-        test = _sample([r for r in _load(source, "test") if _key(r) not in train_texts], options.test_size, generator)
+        train = _sample(self._load(source, "train"), options.train_size, generator)
+        test = _sample(self._load(source, "test"), options.test_size, generator)
 
         train_vectors = embed([review.text for review in train])
-        centres = fit_clusters(train_vectors, options.clusters, seed)
+        with working(f"yelp: k-means over {len(train)} reviews"):
+            centres = fit_clusters(train_vectors, options.clusters, seed)
         forgotten = sorted(generator.sample(range(options.clusters), options.forget_clusters))
         train_clusters = assign_clusters(train_vectors, centres)
         test_clusters = assign_clusters(embed([review.text for review in test]), centres)
@@ -77,19 +110,17 @@ class Yelp(Task):
             test_forget,
             test_retain,
             provenance={
-                "data": self.data_identity(source),
+                **facts,
                 "embeddings": EMBEDDING_MODEL,
                 "forget clusters": ", ".join(map(str, forgotten)),
                 "training reviews by cluster": sizes,
             },
         )
 
-
-def _load(source: DataSource, split: str) -> list[Review]:
-    """Reviews of a split, each text once."""
-    frame = source.load(DATASET, split, ("text", "label"))
-    reviews = [Review(text, int(label)) for text, label in zip(frame["text"], frame["label"], strict=True)]
-    return list({_key(review): review for review in reversed(reviews)}.values())[::-1]
+    def _load(self, source: DataSource, split: str) -> list[Review]:
+        """Reviews of a split that are short enough, each text once."""
+        reviews = [review for review in load_reviews(source, DATASET, split) if self._short_enough(review)]
+        return list({_key(review): review for review in reversed(reviews)}.values())[::-1]
 
 
 def _key(review: Review) -> str:

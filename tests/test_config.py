@@ -36,12 +36,17 @@ def test_presets_are_valid_and_say_what_they_are(preset: str) -> None:
 
 def test_paper_preset_is_the_protocol() -> None:
     config = build_config({}, {"preset": "paper"})
+    baselines = ("ga", "rl", "ga-kl", "ga-gd", "npo-rt")
     assert (config.base.rank, config.base.alpha, config.base.dropout) == (16, 64, 0.1)
     assert (config.base.learning_rate, config.base.warmup_ratio, config.base.weight_decay) == (1e-4, 0.05, 0.001)
     assert (config.base.max_grad_norm, config.base.batch_size, config.model.context_length) == (0.3, 32, 1024)
     assert (config.max_train, config.max_test) == (None, None)
-    assert config.set["yelp"] == {"train_size": 100093, "test_size": 18974, "clusters": 20, "forget_clusters": 1}
+    assert config.base.target_modules == ("q_proj", "v_proj")
+    assert all(config.set[task] == {"split": "authors"} for task in ("sst2", "yelp", "wmdp-sciq"))
     assert config.set["spul"]["learning_rate"] == 1e-4
+    assert {config.set[method]["weight_decay"] for method in ("spul", *baselines)} == {0.001}
+    assert {config.set[method]["warmup_ratio"] for method in baselines} == {0.05}
+    assert {config.set[method]["max_grad_norm"] for method in baselines} == {0.3}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """All that a plugin author imports."""
 
 from unlearnbench.batch import Batch, KLDirection, Part
+from unlearnbench.data.checks import settled
 from unlearnbench.data.sampling import split_by_text
 from unlearnbench.data.source import DataSource, GeneratedRows, HubDataset
 from unlearnbench.errors import UserError
@@ -9,6 +10,7 @@ from unlearnbench.hyperparameters import Choice, Fixed, LogUniform
 from unlearnbench.method import Method, SoftPrompt
 from unlearnbench.metrics import Metric, Predictions
 from unlearnbench.models.spec import ModelSpec
+from unlearnbench.progress import track, working
 from unlearnbench.task import GENERIC_LABELS, Example, Splits, Task, TaskOptions, TransferTask
 
 __all__ = [
@@ -34,5 +36,8 @@ __all__ = [
     "TransferTask",
     "UserError",
     "hookimpl",
+    "settled",
     "split_by_text",
+    "track",
+    "working",
 ]

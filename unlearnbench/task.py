@@ -91,6 +91,11 @@ class Task(ABC):
         """What, beside options and seed, decides the rows; the cache of splits is keyed by it."""
         return "; ".join(source.identity(dataset) for dataset in self.datasets)
 
+    @property
+    def published(self) -> bool:
+        """Whether the splits are somebody's published ones, in which a text of both training and test is left alone."""
+        return False
+
     @abstractmethod
     def splits(self, source: DataSource, seed: int) -> Splits:
         """The whole task, before any subsampling. Must depend on nothing but its arguments and `options`."""

@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from unlearnbench_tasks.arc import ARCChallenge, arc_example
-from unlearnbench_tasks.multiple_choice import shuffled_example
-from unlearnbench_tasks.wmdp_sciq import WMDPSciQ
+from unlearnbench_tasks.multiple_choice import published_example, shuffled_example
+from unlearnbench_tasks.wmdp_sciq import WMDPSciQ, WMDPSciQOptions
 
-from unlearnbench.data.checks import check_splits
+from tests.tasks.test_sst2 import authors_root
+from unlearnbench.data.checks import SHARED, check_splits
 from unlearnbench.data.source import DataSource
 from unlearnbench.errors import UserError
 
@@ -90,3 +91,56 @@ def test_arc_letters_options_anew(options: list[str], labels: list[str], key: st
 def test_arc_key_that_is_no_option_is_named() -> None:
     with pytest.raises(UserError, match="answer key '5'"):
         arc_example("q?", ["x", "y"], ["1", "2"], "5")
+
+
+def test_questions_of_both_training_and_test_leave_training(root: Path) -> None:
+    file = root / "allenai" / "sciq" / "data" / "train-00000-of-00001.parquet"
+    frame = pd.read_parquet(file)
+    frame.loc[:1, "question"] = ["Test question  4?", "test question 7?"]
+    frame.to_parquet(file)
+    splits = check_splits("wmdp-sciq", WMDPSciQ().splits(DataSource(root), seed=0), "error")
+    assert [len(examples) for _, examples in splits.items()] == [900, 48, 373, 10]
+    assert splits.provenance[SHARED] == "2 (left out of training)"
+
+
+@pytest.mark.parametrize("letters", [True, False])
+def test_the_authors_splits_keep_their_options(tmp_path: Path, letters: bool) -> None:
+    columns: dict[str, list[object]] = {
+        "choices": [["one", "two", "three", "four"]] * 3,
+        "label": [0, 3, 1],
+        "label_text": ["A", "D", "B"] if letters else ["one", "four", "two"],
+    }
+    root = authors_root(tmp_path, "Unlearning_WMDP", columns)
+    task = WMDPSciQ(WMDPSciQOptions(split="authors"))
+    splits = check_splits("wmdp-sciq", task.splits(DataSource(root), seed=0), "error", published=task.published)
+    assert [example.answer for example in splits.test_forget] == ["A", "D", "B"]
+    assert "\nA. one\nB. two\nC. three\nD. four\n" in splits.test_forget[1].prompt
+    assert splits.provenance[SHARED] == "1 (left in, as published)"
+
+
+@pytest.mark.parametrize(
+    ("choices", "label", "label_text"),
+    [
+        (["one", "two"], 2, "C"),
+        (["one", "two"], 1, "A"),
+        (["one", "two"], -1, "B"),
+        (["one", "two"], None, "A"),
+        ("['one' 'two']", 1, "B"),
+        ("no list", 0, "A"),
+        (None, 0, "A"),
+    ],
+)
+def test_published_questions_that_contradict_themselves_are_named(
+    choices: object, label: object, label_text: object
+) -> None:
+    with pytest.raises(UserError, match=r"the question 'which\?' has \d options, label .* do not fit together"):
+        published_example("which?", choices, label, label_text)
+
+
+def test_an_answer_beyond_the_options_is_named(root: Path) -> None:
+    file = root / "cais" / "wmdp" / "wmdp-bio" / "test-00000-of-00001.parquet"
+    frame = pd.read_parquet(file)
+    frame.loc[7, "answer"] = 4
+    frame.to_parquet(file)
+    with pytest.raises(UserError, match=r"'hazard 7\?' of cais/wmdp has 4 options and the answer 4"):
+        WMDPSciQ().splits(DataSource(root), seed=0)

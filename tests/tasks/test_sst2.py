@@ -10,7 +10,8 @@ import pytest
 from unlearnbench_tasks.find_personalities import choose
 from unlearnbench_tasks.sst2 import PERSONALITIES, SST2, SST2Options, name_pattern
 
-from unlearnbench.data.checks import check_splits
+from tests.conftest import invoke
+from unlearnbench.data.checks import EMPTY, SHARED, check_splits
 from unlearnbench.data.source import DataSource
 from unlearnbench.errors import UserError
 
@@ -92,3 +93,75 @@ def test_names_are_chosen_until_the_share_is_reached() -> None:
     texts = ["ann bee here"] * 2 + ["carl dee here"] * 3 + ["nobody"] * 5
     assert choose(["ann bee", "carl dee"], texts, share=0.2) == ["ann bee"]
     assert choose(["ann bee", "carl dee"], texts, share=0.3) == ["ann bee", "carl dee"]
+
+
+def authors_root(tmp_path: Path, name: str, columns: dict[str, list[object]]) -> Path:
+    """Made-up rows laid out as the authors' splits, three a split; one retain text is in both training and test."""
+    folder = tmp_path / "hub" / "karuna-bhaila" / name
+    folder.mkdir(parents=True)
+    files = ""
+    for split in ("train_forget", "train_retain", "test_forget", "test_retain"):
+        frame = pd.DataFrame({**columns, "text": [f"{split} {i}" for i in range(3)]})
+        if split.endswith("retain"):
+            frame.loc[0, "text"] = "in Both"
+        frame.to_csv(folder / f"v3_{split}.csv", index=False)
+        files += f"  - split: {split}\n    path: v3_{split}.csv\n"
+    card = f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n"
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    return tmp_path / "hub"
+
+
+SENTIMENT = {"label": [0, 1, 1], "label_text": ["negative", "positive", "positive"]}
+
+
+def test_the_authors_splits_are_read_as_they_are(tmp_path: Path) -> None:
+    root = authors_root(tmp_path, "Unlearning_SST2v3", SENTIMENT)
+    task = SST2(SST2Options(split="authors"))
+    splits = check_splits("sst2", task.splits(DataSource(root), seed=0), "error", published=task.published)
+    assert {name: len(examples) for name, examples in splits.items()} == dict.fromkeys(dict(splits.items()), 3)
+    assert [e.text for e in splits.train_forget] == ["train_forget 0", "train_forget 1", "train_forget 2"]
+    assert [e.answer for e in splits.test_retain] == ["negative", "positive", "positive"]
+    assert all(e.group for e in splits.test_forget)
+    assert not any(e.group for e in splits.train_retain)
+    assert splits.provenance[SHARED] == "1 (left in, as published)"
+    assert splits.provenance["data"].startswith("karuna-bhaila/Unlearning_SST2v3@folder:")
+    assert splits == check_splits("sst2", task.splits(DataSource(root), seed=1), "error", published=True)
+
+
+def test_data_show_counts_the_whole_task_and_what_a_run_sees(tmp_path: Path) -> None:
+    root = authors_root(tmp_path, "Unlearning_SST2v3", SENTIMENT)
+    shown = invoke(
+        "data", "show", "sst2", "--data-root", root, "--set", "sst2.split=authors", "--max-train", 2, "--samples", 0
+    )
+    assert shown.exit_code == 0, shown.output
+    rows = [line.replace("│", " ").split()[:3] for line in shown.output.splitlines() if line.startswith("│ t")]
+    assert rows == [
+        ["train_forget", "3", "2"],
+        ["train_retain", "3", "2"],
+        ["test_forget", "3", "3"],
+        ["test_retain", "3", "3"],
+    ]
+    assert "1 (left in, as published)" in shown.output
+
+
+def test_data_show_takes_the_sizes_of_the_preset_that_a_run_would_take() -> None:
+    shown = invoke("data", "show", "sst2", "--preset", "quick", "--samples", 0)
+    rows = [line.replace("│", " ").split()[:3] for line in shown.output.splitlines() if line.startswith("│ t")]
+    assert [row[2] for row in rows if row[0].endswith("retain")] == ["256", "160"]
+
+
+def test_a_label_that_is_none_is_named(tmp_path: Path) -> None:
+    root = authors_root(tmp_path, "Unlearning_SST2v3", {**SENTIMENT, "label": [0, -1, 1]})
+    with pytest.raises(UserError, match="split 'train_forget', row 1: the label is -1, but must be 0"):
+        SST2(SST2Options(split="authors")).splits(DataSource(root), 0)
+
+
+def test_empty_reviews_leave_the_task(root: Path) -> None:
+    file = root / "stanfordnlp" / "sst2" / "data" / "train-00000-of-00001.parquet"
+    frame = pd.read_parquet(file)
+    frame.loc[3, "sentence"] = None
+    frame.loc[5, "sentence"] = " "
+    frame.to_parquet(file)
+    splits = check_splits("sst2", SST2().splits(DataSource(root), seed=0), "error")
+    assert sum(len(examples) for _, examples in splits.items()) == 218
+    assert splits.provenance[EMPTY] == "2"

@@ -12,7 +12,8 @@ import unlearnbench_tasks.yelp as yelp
 from unlearnbench_tasks.clustering import assign_clusters, fit_clusters
 from unlearnbench_tasks.yelp import Yelp, YelpOptions
 
-from unlearnbench.data.checks import check_splits
+from tests.tasks.test_sst2 import SENTIMENT, authors_root
+from unlearnbench.data.checks import SHARED, check_splits
 from unlearnbench.data.source import DataSource
 from unlearnbench.errors import UserError
 
@@ -82,3 +83,36 @@ def test_impossible_cluster_counts_are_named(root: Path) -> None:
         Yelp(YelpOptions(clusters=4, forget_clusters=4)).splits(DataSource(root), 0)
     with pytest.raises(UserError, match="yelp.clusters is 500, but there are only 200"):
         Yelp(YelpOptions(clusters=500)).splits(DataSource(root), 0)
+
+
+def test_texts_of_both_training_and_test_leave_training(root: Path) -> None:
+    folder = root / "fancyzhx" / "yelp_polarity" / "plain_text"
+    test = pd.read_parquet(folder / "test-00000-of-00001.parquet")
+    train = pd.read_parquet(folder / "train-00000-of-00001.parquet")
+    pd.concat([train, test[:3]]).to_parquet(folder / "train-00000-of-00001.parquet")
+    splits = check_splits("yelp", Yelp(YelpOptions(clusters=4)).splits(DataSource(root), seed=0), "error")
+    assert len(splits.train_forget) + len(splits.train_retain) == 200
+    assert len(splits.test_forget) + len(splits.test_retain) == 60
+    assert splits.provenance[SHARED] == "3 (left out of training)"
+
+
+def test_long_reviews_are_left_out_and_that_is_told(root: Path) -> None:
+    folder = root / "fancyzhx" / "yelp_polarity" / "plain_text"
+    train = pd.read_parquet(folder / "train-00000-of-00001.parquet")
+    train.loc[:9, "text"] += " and many words more"
+    train.to_parquet(folder / "train-00000-of-00001.parquet")
+    splits = Yelp(YelpOptions(clusters=4, max_words=6)).splits(DataSource(root), seed=0)
+    assert len(splits.train_forget) + len(splits.train_retain) == 191  # one of the long ones has a short copy
+    assert all(len(example.text.split()) <= 6 for _, examples in splits.items() for example in examples)
+    assert splits.provenance["longest review"] == "6 words; longer ones are left out"
+
+
+def test_the_authors_splits_need_no_clusters(tmp_path: Path) -> None:
+    root = authors_root(tmp_path, "Unlearning_Yelp_Polarity", SENTIMENT)
+    task = Yelp(YelpOptions(split="authors"))
+    splits = check_splits("yelp", task.splits(DataSource(root), seed=0), "error", published=task.published)
+    assert [len(examples) for _, examples in splits.items()] == [3, 3, 3, 3]
+    assert splits.provenance[SHARED] == "1 (left in, as published)"
+    short = Yelp(YelpOptions(split="authors", max_words=1)).splits(DataSource(root), seed=0)
+    with pytest.raises(UserError, match="train_forget is empty"):
+        check_splits("yelp", short, "error", published=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unlearnbench.cli.options import names, settings
+from unlearnbench.cli.options import merged, names
 from unlearnbench.config import build_config
 from unlearnbench.plugins import registry
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Look at the data of a task.", no_args_is_help=True, rich_markup_mode=None)
 GROUPS_SHOWN = 15
+CHARACTERS_SHOWN = 2000
 
 
 @app.callback()
@@ -53,10 +55,11 @@ def show(
         "tasks": names(task),
         "data_root": data_root,
         "on_leakage": on_leakage,
+        "max_train": max_train,
+        "max_test": max_test,
     }
-    limits = {"max_train": max_train, "max_test": max_test}
-    given = {name: value for name, value in flags.items() if value is not None} | settings(set_ or []) | limits
-    config = build_config({}, given)
+    config = build_config({}, merged(flags, set_, {}))
+    whole = config.model_copy(update={"max_train": None, "max_test": None})
     console = Console()
     known = registry()
     if task in known.tasks and issubclass(known.tasks[task].item, TransferTask):
@@ -64,45 +67,62 @@ def show(
 
         transfer = make_task(known.tasks[task].item, config)
         assert isinstance(transfer, TransferTask)
-        data = load_transfer(transfer, config)
+        data, all_data = (load_transfer(transfer, some) for some in (config, whole))
         _show(
             console,
             f"{task}: test set, for models unlearned on {transfer.unlearned_on}",
-            {"test": data.examples},
-            {
-                "fingerprint": data.fingerprint,
-            },
+            {"test": Shown(len(all_data.examples), data.examples)},
+            {"preset": config.preset, "fingerprint": data.fingerprint},
             samples,
         )
         return
     ((made, origin),) = choose_tasks(config, known)[0]
-    loaded = load_task(made, origin, config)
-    facts = {**loaded.splits.provenance, "fingerprint": loaded.fingerprint}
-    _show(console, f"{made.name}: {made.description}", dict(loaded.splits.items()), facts, samples)
+    loaded, all_loaded = (load_task(made, origin, some) for some in (config, whole))
+    facts = {"preset": config.preset, **loaded.splits.provenance, "fingerprint": loaded.fingerprint}
+    shown: dict[str, Shown] = {
+        name: Shown(len(examples), seen)
+        for (name, examples), (_, seen) in zip(all_loaded.splits.items(), loaded.splits.items(), strict=True)
+    }
+    _show(console, f"{made.name}: {made.description}", shown, facts, samples)
 
 
-def _show(
-    console: Console,
-    title: str,
-    splits: dict[str, tuple[Example, ...]] | dict[Any, tuple[Example, ...]],
-    facts: dict[str, str],
-    samples: int,
-) -> None:
+@dataclass(frozen=True)
+class Shown:
+    """A split as the task makes it and as a run sees it.
+
+    Attributes:
+        whole: number of examples before subsampling.
+    """
+
+    whole: int
+    examples: tuple[Example, ...]
+
+
+def _show(console: Console, title: str, splits: dict[str, Shown], facts: dict[str, str], samples: int) -> None:
     def say(text: str = "") -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     say(title)
     table = Table()
-    for column in ("split", "examples", "answers", "groups"):
+    for column in ("split", "examples", "seen by a run", "answers seen", "groups seen"):
         table.add_column(column)
-    for name, examples in splits.items():
-        table.add_row(name, str(len(examples)), Text(_shares(e.answer for e in examples)), Text(_groups(examples)))
+    for name, split in splits.items():
+        seen = split.examples
+        shares = Text(_shares(example.answer for example in seen))
+        table.add_row(name, str(split.whole), str(len(seen)), shares, Text(_groups(seen)))
     console.print(table)
     for fact, value in facts.items():
         say(f"{fact}: {value}")
-    for name, examples in splits.items():
-        for example in random.Random(0).sample(examples, min(samples, len(examples))):
-            say(f"\n--- {name} ---\n{example.prompt} [{example.answer}]")
+    for name, split in splits.items():
+        for example in random.Random(0).sample(split.examples, min(samples, len(split.examples))):
+            say(f"\n--- {name} ---\n{_shortened(example.prompt)} [{_shortened(example.answer)}]")
+
+
+def _shortened(text: str) -> str:
+    """A text of which one screen is left, the rest taken from its middle."""
+    left_out = len(text) - CHARACTERS_SHOWN
+    half = CHARACTERS_SHOWN // 2
+    return text if left_out <= 0 else f"{text[:half]} [... {left_out} characters ...] {text[-half:]}"
 
 
 def _shares(answers: Any) -> str:

@@ -1,4 +1,4 @@
-"""Checks that every task's splits pass before anything is trained on them."""
+"""What holds of every task's splits before anything is trained on them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,42 @@ from unlearnbench.task import Example, Splits
 
 OnLeakage = Literal["error", "drop-from-train"]
 
+SHARED = "training examples whose text is also in a test split"
+EMPTY = "examples left out because their text is empty"
 
-def check_splits(task: str, splits: Splits, on_leakage: OnLeakage) -> Splits:
-    """The splits, without leaked training rows where `on_leakage` says to drop them.
+
+def settled(splits: Splits, *, published: bool = False) -> Splits:
+    """The splits without what a public data set brings along: empty texts, and training texts that are in a test split.
+
+    Both are counted in the provenance. A task calls this on rows that no user of the package wrote.
+
+    Args:
+        published: whether they are somebody's published splits; texts of both training and test then stay.
+    """
+    filled = replace(
+        splits,
+        **{name: tuple(e for e in examples if not is_blank(e.text)) for name, examples in splits.items()},  # type: ignore[arg-type]
+    )
+    empty = _size(splits) - _size(filled)
+    found = {EMPTY: str(empty)} if empty else {}
+    if published:
+        return replace(filled, provenance={**splits.provenance, **found})
+    kept, shared = _without_shared(filled)
+    found[SHARED] = f"{shared} (left out of training)" if shared else "none"
+    return replace(kept, provenance={**splits.provenance, **found})
+
+
+def check_splits(task: str, splits: Splits, on_leakage: OnLeakage, *, published: bool = False) -> Splits:
+    """The splits, without leaked training rows if `on_leakage` says to drop them.
+
+    Args:
+        published: whether they are somebody's published splits: shared texts are counted, and stay.
 
     Raises:
-        UserError: a split is empty, a row has an empty prompt or answer, or a text is both in training and test.
+        UserError: a split is empty, a row has an empty prompt or answer or holds what is not text, or a text is both
+            in training and test.
     """
-    splits = _without_leakage(task, splits, on_leakage)
+    splits = _checked_leakage(task, splits, on_leakage, published)
     for name, examples in splits.items():
         if not examples:
             raise UserError(
@@ -26,11 +54,17 @@ def check_splits(task: str, splits: Splits, on_leakage: OnLeakage) -> Splits:
                 "Change the task's options (see `unlearnbench data show`) or its data."
             )
         for index, example in enumerate(examples):
-            if not example.prompt.strip() or not example.answer.strip():
+            if is_blank(example.prompt) or is_blank(example.answer):
                 raise UserError(
                     f"task {task}: row {index} of the split {name} has an empty "
-                    f"{'prompt' if not example.prompt.strip() else 'answer'}: fill it or remove the row."
+                    f"{'prompt' if is_blank(example.prompt) else 'answer'}: fill it or remove the row."
                 )
+            for column, value in (("prompt", example.prompt), ("answer", example.answer)):
+                if not _is_text(value):
+                    raise UserError(
+                        f"task {task}: the {column} of row {index} of the split {name} holds half of a surrogate pair, "
+                        "which is not a character: write the row again as UTF-8, or remove it."
+                    )
     return splits
 
 
@@ -51,20 +85,51 @@ def text_key(example: Example) -> str:
     return " ".join(example.text.lower().split())
 
 
-def _without_leakage(task: str, splits: Splits, on_leakage: OnLeakage) -> Splits:
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing: white space, control characters and characters without width only."""
+    return not any(character.isprintable() and not character.isspace() for character in text)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _size(splits: Splits) -> int:
+    return sum(len(examples) for _, examples in splits.items())
+
+
+def _shared(splits: Splits) -> set[str]:
+    """Texts of the test splits that training has, too."""
     test = {text_key(example) for example in (*splits.test_forget, *splits.test_retain)}
+    return test & {text_key(example) for example in (*splits.train_forget, *splits.train_retain)}
+
+
+def _without_shared(splits: Splits) -> tuple[Splits, int]:
+    """The splits without training examples whose text is in a test split, and the number of these."""
+    shared = _shared(splits)
     forget, retain = (
-        tuple(example for example in examples if text_key(example) not in test)
+        tuple(example for example in examples if text_key(example) not in shared)
         for examples in (splits.train_forget, splits.train_retain)
     )
-    leaked = len(splits.train_forget) + len(splits.train_retain) - len(forget) - len(retain)
+    kept = replace(splits, train_forget=forget, train_retain=retain)
+    return kept, _size(splits) - _size(kept)
+
+
+def _checked_leakage(task: str, splits: Splits, on_leakage: OnLeakage, published: bool) -> Splits:
+    kept, leaked = _without_shared(splits)
     if not leaked:
-        return splits
-    if on_leakage == "error":
-        first = next(e for e in (*splits.train_forget, *splits.train_retain) if text_key(e) in test)
-        raise UserError(
-            f"task {task}: {leaked} training examples are also in a test split, the first of them "
-            f"{first.text[:80]!r}: remove them, or pass --on-leakage drop-from-train to leave them out of training."
-        )
-    provenance = {**splits.provenance, "leaked examples dropped from training": str(leaked)}
-    return replace(splits, train_forget=forget, train_retain=retain, provenance=provenance)
+        return replace(splits, provenance={**splits.provenance, SHARED: "none"}) if published else splits
+    if on_leakage == "drop-from-train":
+        return replace(kept, provenance={**splits.provenance, SHARED: f"{leaked} (left out of training)"})
+    if published:
+        return replace(splits, provenance={**splits.provenance, SHARED: f"{leaked} (left in, as published)"})
+    shared = _shared(splits)
+    first = next(e for e in (*splits.train_forget, *splits.train_retain) if text_key(e) in shared)
+    raise UserError(
+        f"task {task}: {leaked} training examples are also in a test split, the first of them "
+        f"{first.text[:80]!r}: remove them, or pass --on-leakage drop-from-train to leave them out of training."
+    )

@@ -50,7 +50,7 @@ def load_task(task: Task, origin: Origin, config: RunConfig) -> TaskData:
     """The task's splits, checked and subsampled as `config` says."""
     source = DataSource(config.data_root)
     splits = _cached_splits(task, origin, source, config.split_seed)
-    splits = check_splits(task.name, splits, config.on_leakage)
+    splits = check_splits(task.name, splits, config.on_leakage, published=task.published)
     return TaskData(task, subsample(splits, config.max_train, config.max_test, config.split_seed))
 
 

@@ -62,6 +62,7 @@ OPTIONS: list[tuple[list[str], str]] = [
     (["--seeds", "1.5"], "--seeds is '1.5'"),
     (["--seeds", "zero"], "--seeds is 'zero'"),
     (["--seeds", "²"], "--seeds is '²'"),
+    (["--seeds", "4294967296"], "setting 'seeds.0' is 4294967296: input should be less than 4294967296"),
     (["--trials", "-1"], "tuning.trials"),
     (["--trials", "many"], "'--trials'"),
     (["--max-train", "0"], "max_train"),

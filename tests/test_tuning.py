@@ -95,6 +95,13 @@ def test_search_is_seeded_where_chance_decides(storage: str) -> None:
     assert spread[10:] != others[10:], "TPE draws"
 
 
+@pytest.mark.parametrize("seed", [429_496, 429_497, 2**32 - 1])
+def test_any_seed_of_32_bits_can_be_tuned_with(storage: str, seed: int) -> None:
+    run = Recorder()
+    tune(choice(SPACE), budget(3, "random"), storage, "study", seed, run)
+    assert run.values == first_values("random", SPACE, choice(SPACE).defaults, 3, seed)
+
+
 @pytest.mark.parametrize(("space", "trials"), [(SPACE, 0), ({}, 5)])
 def test_nothing_to_tune_means_one_trial(storage: str, space: dict[str, Any], trials: int) -> None:
     calls = []

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from unlearnbench.data.checks import OnLeakage
 from unlearnbench.data.source import DataRoot
@@ -20,6 +20,10 @@ from unlearnbench.task import GENERIC_LABELS
 DEFAULT_PRESET = "quick"
 # For models and data that preset quick was not made for.
 DEFAULT_PRESET_ELSEWHERE = "small"
+
+
+# NumPy and scikit-learn take seeds of 32 bits.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
@@ -90,7 +94,7 @@ class RunConfig(Section):
     tasks: tuple[str, ...] = Field(default=("all",), description="names, path:DIR for own data, or all")
     methods: tuple[str, ...] = Field(default=("all",), description="names, or all")
     models: tuple[str, ...] = Field(default=("tiny",), description="short names, hub ids or folders")
-    seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), description="of base models, trainings and tuning")
+    seeds: tuple[Seed, ...] = Field(default=(0,), description="of base models, trainings and tuning")
     results: Path = Field(default=Path("results"), description="folder of the stores and the leaderboard")
     tracking_uri: str | None = Field(default=None, description="MLflow server or store outside the results folder")
     optuna_storage: str | None = Field(default=None, description="URL of a database for tuning studies")
@@ -100,14 +104,16 @@ class RunConfig(Section):
     forget_fraction: float = Field(
         default=1.0, gt=0, le=1, description="share of the training forget examples that methods get to see"
     )
-    split_seed: int = Field(default=0, ge=0, description="of splits and samples; all seeds share one split")
+    split_seed: Seed = Field(default=0, description="of splits and samples; all seeds share one split")
     on_leakage: OnLeakage = Field(
         default="error", description="what to do about training examples that are also in a test split"
     )
     generic_labels: tuple[str, ...] = Field(
         default=GENERIC_LABELS, description="answers that methods teach for forget examples"
     )
-    keep_models: bool = Field(default=False, description="keep the unlearned weights")
+    keep_models: bool = Field(
+        default=False, description="keep unlearned weights, and the base model behind a soft prompt"
+    )
     checkpoint_seconds: float = Field(default=600.0, ge=0, description="seconds between two snapshots of a training")
     cell_timeout: float | None = Field(default=None, gt=0, description="seconds after which a cell is given up")
     model: ModelConfig = ModelConfig()

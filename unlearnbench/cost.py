@@ -6,8 +6,11 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+
+PROCESS = Path("/proc/self")
 
 
 @dataclass
@@ -17,7 +20,8 @@ class Cost:
     Attributes:
         wall_seconds: time on the clock.
         gpu_seconds: time between CUDA events around the stage, 0 without a GPU.
-        peak_memory_bytes: most GPU memory allocated at once; without a GPU the process's peak resident set so far.
+        peak_memory_bytes: most GPU memory allocated at once; without a GPU the process's largest resident set during
+            the stage, on systems other than Linux since the process began.
     """
 
     wall_seconds: float = 0.0
@@ -34,7 +38,10 @@ class Cost:
 
 @contextmanager
 def measured() -> Iterator[Cost]:
-    """Measures the block; the yielded cost is filled in when it ends."""
+    """Measures the block; the yielded cost is filled in when it ends.
+
+    Of nested blocks only the innermost's peak is right.
+    """
     import torch
 
     cost = Cost()
@@ -43,6 +50,8 @@ def measured() -> Iterator[Cost]:
         torch.cuda.reset_peak_memory_stats()
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         begin.record()
+    else:
+        _forget_peak_resident()
     start = time.perf_counter()
     try:
         yield cost
@@ -57,6 +66,16 @@ def measured() -> Iterator[Cost]:
         cost.wall_seconds = time.perf_counter() - start
 
 
+def _forget_peak_resident() -> None:
+    """Lets the next peak of the resident set begin from now; only Linux can."""
+    with suppress(OSError):
+        (PROCESS / "clear_refs").write_text("5", encoding="ascii")
+
+
 def _peak_resident_bytes() -> int:
+    with suppress(OSError):
+        for line in (PROCESS / "status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

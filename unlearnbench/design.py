@@ -92,9 +92,9 @@ def sampler(seed: int, number: int) -> optuna.samplers.TPESampler:
     """One for each trial, so that what it proposes depends on the trials before it and not on interruptions."""
     import optuna
 
-    return optuna.samplers.TPESampler(
-        seed=seed * 10_000 + number, multivariate=True, n_startup_trials=INDEPENDENT_TRIALS
-    )
+    # NumPy, which draws for Optuna, takes seeds of 32 bits.
+    own = (seed * 10_000 + number) % 2**32
+    return optuna.samplers.TPESampler(seed=own, multivariate=True, n_startup_trials=INDEPENDENT_TRIALS)
 
 
 def suggested(trial: optuna.Trial, space: Space) -> Values:

@@ -263,12 +263,10 @@ def choose_methods(config: RunConfig, registry: Registry) -> list[Registered[typ
 
 def _choice(registered: Registered[type[Method]], model: ResolvedModel, config: RunConfig) -> MethodChoice:
     method = registered.item
-    parameters: dict[str, Hyperparameter[Any]] = {
-        **declared(method),
-        **model.spec.hyperparameters.get(method.name, {}),
-    }
+    own = model.spec.hyperparameters.get(method.name, {})
+    parameters: dict[str, Hyperparameter[Any]] = {**declared(method), **own}
     given = config.set.get(method.name, {})
-    made = method(**given)
+    made = method(**{name: parameter.default for name, parameter in own.items()} | given)
     made.soft_prompt()  # refuses values that make none
     values = made.hyperparameters
     space = {

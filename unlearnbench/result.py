@@ -61,7 +61,8 @@ class CellResult:
         }
         for stage, cost in costs.items():
             numbers |= {f"{stage}_wall_seconds": cost.wall_seconds, f"{stage}_gpu_seconds": cost.gpu_seconds}
-        numbers["peak_memory_bytes"] = max(cost.peak_memory_bytes for cost in costs.values())
+            if cost.peak_memory_bytes:
+                numbers[f"{stage}_peak_memory_bytes"] = cost.peak_memory_bytes
         return numbers
 
 

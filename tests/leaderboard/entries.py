@@ -25,7 +25,11 @@ def entry(row: str, forget: float, retain: float, seed: int | None = 0, **change
     metrics |= {f"{split}_examples": float(SIZE) for split in SPLITS}
     metrics |= {"test_forget_correct": forget, "test_forget_generic": 1 - forget}
     metrics |= {"test_forget_other_label": 0.0, "test_forget_anything_else": 0.0}
-    metrics |= {"trainable_parameters": 1_192_192.0, "training_wall_seconds": 12.0, "peak_memory_bytes": 2.0**30}
+    metrics |= {
+        "trainable_parameters": 1_192_192.0,
+        "training_wall_seconds": 12.0,
+        "training_peak_memory_bytes": 2.0**30,
+    }
     metrics |= {"tuning_wall_seconds": 3.0, "trials": 2.0}
     facts: dict[str, Any] = {
         "key": f"{row}-{seed}-{changes.get('block', 'b')}",

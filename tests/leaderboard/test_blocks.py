@@ -110,7 +110,18 @@ def test_ties_are_marked_and_clear_differences_are_not() -> None:
     assert "12.00 ≈" in to_markdown([block])
 
 
-@pytest.mark.parametrize(("value", "text"), [(604_416, "604K"), (1_192_192, "1.19M"), (6.74e9, "6.74B"), (12, "12")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (604_416, "604K"),
+        (1_192_192, "1.19M"),
+        (6.74e9, "6.74B"),
+        (12, "12"),
+        (999_499, "999K"),
+        (999_950, "1M"),
+        (999_600_000, "1B"),
+    ],
+)
 def test_counts_read_as_in_the_paper(value: float, text: str) -> None:
     assert count(value) == text
 

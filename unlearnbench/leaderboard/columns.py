@@ -63,7 +63,8 @@ def seconds(value: float) -> str:
 def count(value: float) -> str:
     """A count in thousands or millions, as the paper gives parameters."""
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if value >= size:
+        # What rounds to 1000 of a unit is 1 of the next.
+        if value >= 0.9995 * size:
             return f"{value / size:.3g}{unit}"
     return f"{value:.0f}"
 
@@ -88,7 +89,7 @@ def columns(block: Block) -> list[Column]:
         Column("tuning s", "tuning_wall_seconds", seconds),
         Column("training s", "training_wall_seconds", seconds),
         Column("training GPU s", "training_gpu_seconds", seconds),
-        Column("peak GiB", "peak_memory_bytes", gibibytes),
+        Column("training peak GiB", "training_peak_memory_bytes", gibibytes),
     ]
 
 

@@ -29,14 +29,14 @@ Spec = dict[str, Any]
 
 def charts(block: Block) -> dict[str, Spec]:
     """The block's charts by name."""
-    trained, peak = "trainable_parameters", "peak_memory_bytes"
+    trained, peak = "trainable_parameters", "training_peak_memory_bytes"
     made = {
         "trade-off": trade_off_chart(block),
         "tuning": tuning_chart(block),
         "forgotten": forgotten_chart(block),
         "seconds": cost_chart(block, "seconds of tuning and training", _seconds, seconds),
         "parameters": cost_chart(block, "trained parameters", lambda line: line.mean.get(trained), count),
-        "memory": cost_chart(block, "peak memory, GiB", lambda line: line.mean.get(peak), gibibytes),
+        "memory": cost_chart(block, "peak memory of training, GiB", lambda line: line.mean.get(peak), gibibytes),
     }
     return {name: _styled(chart) for name, chart in made.items() if chart is not None}
 

@@ -36,6 +36,27 @@ def test_sample_has_exactly_the_asked_size_where_shares_do_not_divide() -> None:
         assert len(stratified_sample(examples, size, seed=0)) == size
 
 
+def test_sample_of_free_text_answers_is_a_random_one() -> None:
+    examples = [review(f"text {i}", f"name {i:03}") for i in range(104)]
+    samples = [stratified_sample(examples, 20, seed) for seed in range(200)]
+    assert all(len(sample) == 20 for sample in samples)
+    assert samples[0] == stratified_sample(examples, 20, seed=0)
+    chosen = Counter(example.answer for sample in samples for example in sample)
+    # Each is drawn with a chance of 20 in 104: 38 times in 200 samples, with a standard deviation of 5.6.
+    assert len(chosen) == 104
+    assert max(chosen.values()) < 38.5 + 4.5 * 5.6
+    assert min(chosen.values()) > 38.5 - 4.5 * 5.6
+
+
+def test_chance_decides_between_answers_of_equal_share() -> None:
+    examples = [review(f"text {i}", "ABC"[i % 3]) for i in range(99)]
+    extra = Counter()
+    for seed in range(300):
+        ((answer, _),) = Counter(e.answer for e in stratified_sample(examples, 34, seed)).most_common(1)
+        extra[answer] += 1
+    assert all(60 < extra[answer] < 140 for answer in "ABC")
+
+
 def test_limits_apply_to_their_own_splits() -> None:
     splits = subsample(ToyTask().splits(None, 0), max_train=2, max_test=None, seed=0)
     assert [len(examples) for _, examples in splits.items()] == [2, 2, 3, 5]

@@ -52,7 +52,9 @@ def stratified_sample(examples: Sequence[Example], limit: int | None, seed: int)
         by_answer[example.answer].append(index)
     exact = {answer: limit * len(indices) / len(examples) for answer, indices in by_answer.items()}
     counts = {answer: int(share) for answer, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda answer: (counts[answer] - exact[answer], answer))
+    # Free-text answers all have the same remainder: chance decides between equal ones, not the alphabet.
+    drawn = random.Random(f"{seed} remainders").sample(sorted(exact), len(exact))
+    by_remainder = sorted(drawn, key=lambda answer: counts[answer] - exact[answer])
     for answer in by_remainder[: limit - sum(counts.values())]:
         counts[answer] += 1
     generator = random.Random(seed)

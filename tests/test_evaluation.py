@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
@@ -10,9 +11,10 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from tests.conftest import TEXTS, gpt2_tokenizer, review, tiny_llama
 from unlearnbench.cost import Cost
-from unlearnbench.engine.encoding import Encoder
+from unlearnbench.engine.encoding import Encoded, Encoder
+from unlearnbench.engine.forward import Inputs
 from unlearnbench.engine.model import LanguageModel
-from unlearnbench.evaluation import Evaluator
+from unlearnbench.evaluation import Evaluator, _argmax
 from unlearnbench.metrics import Metric, Predictions, accuracy, confusion, confusion_counts, weighted_f1
 from unlearnbench.result import CellResult
 
@@ -101,45 +103,86 @@ def test_metrics_that_need_text_get_what_the_model_writes(monkeypatch: pytest.Mo
     assert Evaluator(encoder, (), ()).evaluate(model, examples).predictions.written == []
 
 
-def test_a_wrong_label_of_several_tokens_is_recognised() -> None:
-    """A model that always writes "zygote" (several tokens) must be seen to choose that label."""
+class Scripted(torch.nn.Module):
+    """Stands in for the LM head: after a token of the script the next one is the most probable, else the first."""
+
+    def __init__(self, head: torch.nn.Module, script: Sequence[int]) -> None:
+        super().__init__()
+        self.weight, self.first, self.follow = head.weight, script[0], dict(itertools.pairwise(script))
+        self.inputs = torch.empty(0, dtype=torch.long)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(len(hidden), len(self.weight))
+        for row, token in enumerate(self.inputs.tolist()):
+            logits[row, self.follow.get(token, self.first)] = 1.0
+        return logits
+
+
+class ScriptedModel(LanguageModel):
+    """Writes a script whatever it is asked, wherever it is asked alone."""
+
+    @classmethod
+    def that_writes(cls, script: Sequence[int], vocabulary: int) -> ScriptedModel:
+        network = tiny_llama(vocabulary)
+        network.lm_head = Scripted(network.lm_head, script)
+        return cls(network, pad=0)
+
+    def predict(self, encoded: Sequence[Encoded]) -> Iterator[tuple[list[int], Inputs, torch.Tensor]]:
+        for row, item in enumerate(encoded):
+            self.network.lm_head.inputs = torch.tensor(item.ids[item.answer_start - 1 : -1])
+            for _, inputs, logits in super().predict([item]):
+                yield [row], inputs, logits
+
+
+@pytest.mark.parametrize("labels", [("A", "B"), ()])
+def test_an_answer_counts_by_its_tokens_and_not_by_its_text(labels: tuple[str, ...]) -> None:
+    """The argmax reads "B", but without the space that belongs to the answer's token."""
     tokenizer = gpt2_tokenizer()
-    network = tiny_llama(len(tokenizer))
+    encoder, example = Encoder(tokenizer, 1024), review("dull", "B")
+    (right,) = encoder.encode([example])
+    twin = tokenizer.convert_tokens_to_ids("B")
+    assert right.answer == (tokenizer.convert_tokens_to_ids("ĠB"),)
+    found = Evaluator(encoder, labels, ()).evaluate(ScriptedModel.that_writes([twin], len(tokenizer)), [example])
+    assert found.accuracy == found.f1 == 0.0
+    assert found.predictions.predicted == ["B (other tokens)"]
+    assert found.confusion.anything_else == 1.0
+    model = ScriptedModel.that_writes(right.answer, len(tokenizer))
+    assert Evaluator(encoder, labels, ()).evaluate(model, [example]).accuracy == 1.0
+
+
+@pytest.mark.parametrize(
+    ("written", "answer", "predicted"),
+    [
+        ("zygote", "positive", "zygote"),
+        ("zylon", "zygote", "zylon"),
+        ("zygote quartz", "zygote zylon", "zygote quartz"),
+        # Greedy decoding goes on behind the shorter label.
+        ("zygote quartz", "positive", "zygote quartz"),
+    ],
+)
+def test_a_wrong_label_of_several_tokens_is_recognised(written: str, answer: str, predicted: str) -> None:
+    tokenizer = gpt2_tokenizer()
     encoder = Encoder(tokenizer, 1024)
-    labels = ("positive", "zygote", "zylon")
-    example = review("dull", "positive")
-    zygote = list(encoder.encode([example], ["zygote"])[0].answer)
-    assert len(zygote) > 2
-    follow = {None: zygote[0], **dict(itertools.pairwise(zygote))}
+    labels = ("positive", "zygote", "zylon", "zygote quartz", "zygote zylon")
+    (script,) = encoder.encode([review("dull", written)])
+    model = ScriptedModel.that_writes(script.answer, len(tokenizer))
+    found = Evaluator(encoder, labels, ()).evaluate(model, [review("dull", answer)])
+    assert found.predictions.predicted == [predicted]
+    assert found.confusion.other_label == 1.0
 
-    class Writer(torch.nn.Module):
-        """Stands in for the head: after each token of "zygote" predicts the next one."""
 
-        def __init__(self, head: torch.nn.Module) -> None:
-            super().__init__()
-            self.weight = head.weight
-            self.inputs: torch.Tensor | None = None
-
-        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-            assert self.inputs is not None
-            logits = torch.zeros(len(hidden), len(tokenizer))
-            for row, token in enumerate(self.inputs.tolist()):
-                logits[row, follow.get(token, follow[None])] = 1.0
-            return logits
-
-    writer = Writer(network.lm_head)
-    network.lm_head = writer
-
-    class Model(LanguageModel):
-        def predict(self, encoded):  # type: ignore[no-untyped-def]
-            for row, item in enumerate(encoded):
-                writer.inputs = torch.tensor(item.ids[item.answer_start - 1 : -1])
-                for _, inputs, logits in super().predict([item]):
-                    yield [row], inputs, logits
-
-    result = Evaluator(encoder, labels, ()).evaluate(Model(network, pad=0), [example])
-    assert result.predictions.predicted == ["zygote"]
-    assert result.confusion.other_label == 1.0
+def test_tokens_predicted_behind_the_right_answer_are_not_what_the_model_writes() -> None:
+    """The model writes "negative"; behind tokens of "zygote quartz" it predicts that one's next."""
+    tokenizer = gpt2_tokenizer()
+    encoder, example = Encoder(tokenizer, 1024), review("dull", "zygote quartz")
+    answer, negative = encoder.encode([example] * 2, ["zygote quartz", "negative"])
+    model = ScriptedModel.that_writes([negative.answer[0], *answer.answer], len(tokenizer))
+    (tokens,), _ = _argmax(model, [answer])
+    assert tokens == (negative.answer[0], *answer.answer[1:])
+    found = Evaluator(encoder, (), ()).evaluate(model, [example])
+    assert found.predictions.predicted == ["negative…"], "what comes next is not known"
+    found = Evaluator(encoder, ("negative",), ()).evaluate(model, [example])
+    assert found.predictions.predicted == ["negative"], "a label of one token is known"
 
 
 def test_log_probability_of_the_answer_is_recorded() -> None:

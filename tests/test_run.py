@@ -10,12 +10,13 @@ import mlflow
 import optuna
 import pandas as pd
 import pytest
-from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
 
 from tests.conftest import gpt2_tokenizer, invoke
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.errors import UserError
+from unlearnbench.task import Example
 from unlearnbench.tracking import KEY, KIND, Store
 
 pytestmark = pytest.mark.slow
@@ -90,23 +91,35 @@ def test_forced_cell_runs_again_with_the_same_numbers(command: list[object], tmp
             assert after["ga-gd"].data.metrics[name] == pytest.approx(value), name
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["base in the cache", "base kept"])
 def test_prompt_adapter_artifact_predicts_in_plain_peft_what_was_recorded(
-    command: list[object], tmp_path: Path
+    command: list[object], tmp_path: Path, kept: bool
 ) -> None:
+    """Loaded as its own configuration says, in front of the base model that it names."""
     import torch
 
-    assert invoke(*command, "--methods", "spul", "--set", "spul.learning_rate=0.01").exit_code == 0
+    learn = ["--methods", "spul", "--set", "spul.learning_rate=0.01", "--set", "model.compute_dtype=float32"]
+    learn += ["--keep-models"] if kept else []
+    assert invoke(*command, *learn).exit_code == 0
     run = cells(tmp_path / "results")["spul"]
-    (base,) = (tmp_path / "cache" / "base").iterdir()
     adapter = _artifact(tmp_path / "results", run, "prompt-adapter")
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter).eval()
-    tokenizer = gpt2_tokenizer()
-    recorded = pd.read_parquet(_artifact(tmp_path / "results", run, "predictions/test_retain.parquet"))
-    for text, answer, predicted in zip(recorded.text, recorded.answer, recorded.predicted, strict=True):
-        ids = torch.tensor([tokenizer(text)["input_ids"]])
-        best = int(model(input_ids=ids).logits[0, -1].argmax())
-        first = Encoder(tokenizer, 1024).decode([best])
-        assert answer.startswith(first) or predicted == first or predicted.startswith(first)
+    if kept:
+        shutil.rmtree(tmp_path / "cache")
+        (base,) = (tmp_path / "results" / "models").glob("base-*")
+        assert AutoTokenizer.from_pretrained(base).vocab_size == gpt2_tokenizer().vocab_size
+    else:
+        (base,) = (tmp_path / "cache" / "base").iterdir()
+    assert f"\nbase_model: {base}\n" in (adapter / "README.md").read_text(encoding="utf-8")
+    model = AutoPeftModelForCausalLM.from_pretrained(adapter).eval()
+    encoder = Encoder(gpt2_tokenizer(), 1024)
+    for split in ("train_forget", "test_retain"):
+        recorded = pd.read_parquet(_artifact(tmp_path / "results", run, f"predictions/{split}.parquet"))
+        examples = [Example(row.text, row.answer, text=row.text) for row in recorded.itertuples()]
+        for row, encoded in zip(recorded.itertuples(), encoder.encode(examples), strict=True):
+            logits = model(input_ids=torch.tensor([encoded.ids])).logits[0, -len(encoded.answer) - 1 : -1].detach()
+            chosen = logits.log_softmax(-1).gather(-1, torch.tensor(encoded.answer)[:, None])
+            assert float(chosen.sum()) == pytest.approx(row.log_probability, abs=1e-3)
+            assert (row.predicted == row.answer) == (tuple(logits.argmax(-1).tolist()) == encoded.answer)
 
 
 def test_interrupted_run_continues_with_the_cell_it_was_in(

@@ -96,7 +96,7 @@ class Attempts:
         return Checkpoints(self.folder / f"checkpoints-{content_hash(values)}", seconds)
 
     def _train(self, values: dict[str, Any]) -> Attempt:
-        base = self.bench.base_retain_accuracy
+        base = self.bench.base_retain_accuracy()
         try:
             model, trained = self.bench.unlearn(self.choice.build(values), self.on_step, self.checkpoints(values))
         except DivergedError as error:
@@ -120,7 +120,7 @@ class Attempts:
     def _write(self, attempt: Attempt, folder: Path) -> None:
         assert attempt.model is not None
         assert attempt.trained is not None
-        self.bench.weights.save(folder)
+        self.bench.weights.save(attempt.model, folder)
         (folder / "trained.json").write_text(json.dumps(asdict(attempt.trained)), encoding="utf-8")
 
     def _found(self, values: dict[str, Any]) -> Attempt | None:

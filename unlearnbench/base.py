@@ -157,7 +157,7 @@ def _fine_tune(
         compute_dtype=compute_dtype(model_config, pick_device(model_config)),
         tokens_per_pass=model_config.tokens_per_pass,
     )
-    examples = encoder.encode([*data.splits.train_forget, *data.splits.train_retain])
+    examples = encoder.encode([*data.splits.train_forget, *data.splits.train_retain], room=language_model.room())
     settings = Optimisation(
         learning_rate=config.learning_rate,
         epochs=base_epochs(data.task, config),

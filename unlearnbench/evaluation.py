@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from unlearnbench.engine.encoding import Encoded, Encoder
@@ -10,6 +10,11 @@ from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.writing import write
 from unlearnbench.metrics import Confusion, Metric, Predictions, accuracy, confusion, weighted_f1
 from unlearnbench.task import Example
+
+# Behind what a model begins to write, if the rest is not known.
+UNKNOWN_END = "…"
+# Behind a text that reads like a label but consists of other tokens.
+OTHER_TOKENS = " (other tokens)"
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,10 @@ class Evaluator:
     def evaluate(self, model: LanguageModel, examples: Sequence[Example]) -> Evaluation:
         """Predicts every example's answer by full-vocabulary argmax, and scores the predictions.
 
-        An answer of several tokens counts as right when every one of them is the argmax, which is when greedy
-        decoding would write it.
+        An answer counts as right if each of its tokens is the argmax, which is when greedy decoding would write
+        it; the text alone does not count.
         """
-        encoded = self.encoder.encode(examples)
+        encoded = self.encoder.encode(examples, room=model.room())
         predicted, log_probabilities = self._predict(model, examples, encoded)
         predictions = Predictions(
             [example.answer for example in examples],
@@ -75,42 +80,54 @@ class Evaluator:
     def _predict(
         self, model: LanguageModel, examples: Sequence[Example], encoded: Sequence[Encoded]
     ) -> tuple[list[str], list[float]]:
-        spelt, log_probabilities = _argmax(model, encoded)
+        argmax, log_probabilities = _argmax(model, encoded)
         predicted = [
-            example.answer if tokens == row.answer else self.encoder.decode(tokens)
-            for example, row, tokens in zip(examples, encoded, spelt, strict=True)
+            example.answer if tokens == row.answer else self._wrong(example.answer, row, tokens)
+            for example, row, tokens in zip(examples, encoded, argmax, strict=True)
         ]
-        self._recognise_other_labels(model, examples, encoded, spelt, predicted)
+        wrong = [i for i, row in enumerate(encoded) if argmax[i] != row.answer]
+        begun = {i: argmax[i][0] for i in wrong}
+        for i, label in self._other_labels(model, examples, begun).items():
+            predicted[i] = label
         return predicted, log_probabilities
 
-    def _recognise_other_labels(
-        self,
-        model: LanguageModel,
-        examples: Sequence[Example],
-        encoded: Sequence[Encoded],
-        spelt: Sequence[tuple[int, ...]],
-        predicted: list[str],
-    ) -> None:
-        """Names the label that a wrong prediction spells.
+    def _wrong(self, answer: str, row: Encoded, argmax: Sequence[int]) -> str:
+        """What greedy decoding begins to write, as far as it is known: up to the first wrong token.
 
-        Only the first token of a wrong prediction was predicted after the prompt alone. A label of one token is
-        therefore known from it; one of several tokens that begins with it is tried out.
+        The argmax at later places was predicted behind tokens of the right answer, which greedy decoding does not
+        write. Other tokens may have the text of a label; they are not its tokens, so the text is marked.
         """
-        wrong = [i for i, row in enumerate(encoded) if spelt[i] != row.answer]
+        known = next(i for i, (token, right) in enumerate(zip(argmax, row.answer, strict=True)) if token != right) + 1
+        text = self.encoder.decode(argmax[:known]) + (UNKNOWN_END if known < len(argmax) else "")
+        return text + OTHER_TOKENS if text in {answer, *self.labels, *self.generic_labels} else text
+
+    def _other_labels(
+        self, model: LanguageModel, examples: Sequence[Example], begun: Mapping[int, int]
+    ) -> dict[int, str]:
+        """The labels that greedy decoding writes; the longest if it writes one that begins with another.
+
+        A label of one token is known from the first predicted token. One of several that begins with that token is
+        tried out.
+
+        Args:
+            begun: the first predicted token of some examples, by index.
+        """
+        found: dict[int, tuple[int, str]] = {}
         for label in dict.fromkeys([*self.labels, *self.generic_labels]):
-            rows = self.encoder.encode([examples[i] for i in wrong], [label] * len(wrong))
-            begun = [(i, row) for i, row in zip(wrong, rows, strict=True) if row.answer[0] == spelt[i][0]]
-            longer = [(i, row) for i, row in begun if len(row.answer) > 1]
-            tokens, _ = _argmax(model, [row for _, row in longer])
-            complete = {i for (i, row), found in zip(longer, tokens, strict=True) if found == row.answer}
-            for i, row in begun:
-                if len(row.answer) == 1 or i in complete:
-                    predicted[i] = label
+            encoded = self.encoder.encode([examples[i] for i in begun], [label] * len(begun), model.room())
+            rows = {i: row for (i, token), row in zip(begun.items(), encoded, strict=True) if row.answer[0] == token}
+            longer = {i: row for i, row in rows.items() if len(row.answer) > 1}
+            argmax, _ = _argmax(model, list(longer.values()))
+            refused = {i for (i, row), tokens in zip(longer.items(), argmax, strict=True) if tokens != row.answer}
+            for i, row in rows.items():
+                if i not in refused and len(row.answer) > found.get(i, (0, ""))[0]:
+                    found[i] = (len(row.answer), label)
+        return {i: label for i, (_, label) in found.items()}
 
 
 def _argmax(model: LanguageModel, encoded: Sequence[Encoded]) -> tuple[list[tuple[int, ...]], list[float]]:
     """The most probable token at each answer position, and log p(answer | prompt), of each example."""
-    spelt: list[tuple[int, ...]] = [()] * len(encoded)
+    argmax: list[tuple[int, ...]] = [()] * len(encoded)
     log_probabilities = [0.0] * len(encoded)
     for indices, inputs, logits in model.predict(encoded):
         chosen = logits.float().log_softmax(-1).gather(-1, inputs.answers[:, None])[:, 0].tolist()
@@ -118,7 +135,7 @@ def _argmax(model: LanguageModel, encoded: Sequence[Encoded]) -> tuple[list[tupl
         start = 0
         for index in indices:
             end = start + len(encoded[index].answer)
-            spelt[index] = tuple(best[start:end])
+            argmax[index] = tuple(best[start:end])
             log_probabilities[index] = sum(chosen[start:end])
             start = end
-    return spelt, log_probabilities
+    return argmax, log_probabilities

@@ -40,7 +40,7 @@ class Method(ABC):
     are tuned.
 
     Attributes:
-        uses: parts of a batch the loss reads. A part that is not named is never loaded or computed.
+        uses: parts of a batch the loss reads. A part that is not named is neither encoded nor computed.
         references: what of the base model's predictions the loss reads, by part.
         source: where the method comes from.
     """
@@ -92,6 +92,8 @@ class Method(ABC):
 
     def hidden_layer(self, layers: int) -> int | None:
         """The layer whose output `loss` reads as `Part.hidden_states`, or None when it reads none.
+
+        It is what the layer itself puts out, the last one's, too: not yet through the model's final norm.
 
         Args:
             layers: number of transformer layers that the model has; 1 is the first of them.

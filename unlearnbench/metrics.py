@@ -17,7 +17,9 @@ class Predictions:
 
     Attributes:
         answers: the right answers.
-        predicted: what the model's full-vocabulary argmax spells; the answer itself where every token is right.
+        predicted: what greedy decoding writes: the answer, or another label, if it writes exactly that one's tokens;
+            else the text up to the first token that differs from the answer's, with "…" behind it if the answer
+            goes on, and "(other tokens)" if it reads like a label.
         labels: the task's labels, empty for free text.
         generic_labels: answers that stand for "I do not know".
         log_probabilities: log p(answer | prompt) per example, the sum over the answer's tokens.

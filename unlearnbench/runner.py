@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 import time
 from collections import deque
@@ -23,6 +24,7 @@ from unlearnbench.evaluation import Evaluation
 from unlearnbench.grid import Cell, Workplace
 from unlearnbench.lease import WAIT_SECONDS, Claim
 from unlearnbench.metrics import Metric
+from unlearnbench.model_card import write_card
 from unlearnbench.record import Record
 from unlearnbench.recording import attach, attach_predictions, cell_tags
 from unlearnbench.reporting import Reporter
@@ -260,13 +262,20 @@ class Runner:
         return CellResult(splits, transfer, cost, total_parameters=model.network.num_parameters())
 
     def _attach_model(self, cell: Cell, bench: Workbench, model: LanguageModel, record: Record) -> None:
-        """A prompt adapter is small and always stored; weights only where asked for."""
-        with tempfile.TemporaryDirectory() as scratch:
-            if model.prompt is not None:
-                bench.weights.save(Path(scratch) / "prompt-adapter")
+        """A prompt adapter is small and always stored; weights, and an adapter's base model, only if asked for."""
+        models = self.store.results / "models"
+        if model.prompt is not None:
+            base = bench.weights.keep_base(models) if self.config.keep_models else None
+            with tempfile.TemporaryDirectory() as scratch:
+                adapter = Path(scratch) / "prompt-adapter"
+                bench.weights.save(model, adapter, base)
+                write_card(adapter, cell)
                 record.artifacts(Path(scratch))
+                if self.config.keep_models:
+                    shutil.copytree(adapter, models / cell.key, dirs_exist_ok=True)
+        elif self.config.keep_models:
+            bench.weights.save(model, models / cell.key)
         if self.config.keep_models:
-            bench.weights.save(self.store.results / "models" / cell.key)
             # Relative to the results folder, which may be moved.
             record.tags({"model.folder": f"models/{cell.key}"})
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from unlearnbench.base import BaseModel, base_model, is_whole
-from unlearnbench.cache import cache_root, discard
+from unlearnbench.cache import cache_root, discard, filling
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.soft_prompt import load_adapter, save_adapter
@@ -22,7 +25,7 @@ from unlearnbench.storage import stop_on_full_storage
 
 
 class Weights:
-    """Holds the weights of the vanilla model, of the base model, or of what `changed` them last."""
+    """Holds the weights of the vanilla model, of the base model, or of what was unlearned last."""
 
     def __init__(self, workplace: Workplace, encoder: Encoder) -> None:
         self.workplace, self.encoder = workplace, encoder
@@ -35,6 +38,11 @@ class Weights:
         assert self._model is not None
         return self._model
 
+    @property
+    def _base_entry(self) -> Path:
+        """The base model's place in the cache."""
+        return cache_root() / "base" / self.workplace.base_key
+
     def vanilla(self) -> LanguageModel:
         """The pre-trained model."""
         if self._holds != "vanilla":
@@ -43,7 +51,7 @@ class Weights:
 
     def base(self, on_step: OnStep = lambda progress: None) -> tuple[LanguageModel, BaseModel]:
         """The base model; fine-tunes it first where that has not been done."""
-        entry = cache_root() / "base" / self.workplace.base_key
+        entry = self._base_entry
         if self._holds is not None and not entry.is_dir():
             # Fine-tuning loads weights of its own.
             self._drop()
@@ -57,31 +65,55 @@ class Weights:
             discard(entry)
             self._drop()
             base = self._base_in_place(on_step)
-        self.model.prompt = None
         return self.model, base
 
-    def changed(self) -> None:
-        """Says that the weights in memory are no longer the base model's."""
-        self._holds = "unlearned"
+    @contextmanager
+    def lent(self, changes: bool) -> Iterator[LanguageModel]:
+        """Lends the base model to a training, which may set modes and gradients of its network as it likes.
 
-    def save(self, folder: Path) -> None:
-        """Writes what was trained: a PEFT prompt adapter, or all weights."""
-        model = self.model
+        Afterwards the network is in evaluation mode, no weight asks for a gradient, and none holds one.
+
+        Args:
+            changes: whether the training changes the weights, which are then put back when they are next needed.
+        """
+        model, _ = self.base()
+        if changes:
+            self._holds = "unlearned"
+        try:
+            yield model
+        finally:
+            model.network.zero_grad(set_to_none=True)
+            model.network.requires_grad_(False).eval()
+
+    def save(self, model: LanguageModel, folder: Path, base: Path | None = None) -> None:
+        """Writes what was trained: a PEFT prompt adapter, or all weights.
+
+        Args:
+            base: where an adapter's base model is; in the cache, if None.
+        """
         if model.prompt is None:
             model.network.save_pretrained(folder)
         else:
-            save_adapter(model.prompt, model.network, self.workplace.model.path, folder)
+            save_adapter(model.prompt, model.network, str(base or self._base_entry), folder)
+
+    def keep_base(self, models: Path) -> Path:
+        """Copies the base model, with its tokenizer, into a folder of `models`, which it returns."""
+        kept = models / f"base-{self._base_entry.name}"
+        if not kept.is_dir():
+            with filling(kept) as scratch:
+                shutil.copytree(self._base_entry, scratch, dirs_exist_ok=True, ignore=shutil.ignore_patterns("adapter"))
+                self.encoder.tokenizer.save_pretrained(scratch)
+        return kept.resolve()
 
     def restore(self, method: Method, folder: Path) -> LanguageModel:
         """The model that `save` wrote."""
         model, _ = self.base()
         if method.soft_prompt() is None:
+            self._holds = "unlearned"
             restore_weights(model.network, folder)
-            self.changed()
-        else:
-            model.prompt = load_adapter(folder)
-            model.shared_prefix = can_share_prefix(model.network, model.prompt.to(model.device, model.network.dtype))
-        return model
+            return model
+        prompt = load_adapter(folder)
+        return model.with_prompt(prompt, can_share_prefix(model.network, prompt.to(model.device, model.network.dtype)))
 
     def _base_in_place(self, on_step: OnStep) -> BaseModel:
         workplace, config = self.workplace, self.workplace.config

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 
@@ -70,42 +69,42 @@ class Workbench:
             task: Evaluator(self.encoder, own, self.config.generic_labels, metrics) for task, own in labels.items()
         }
         self.weights = Weights(workplace, self.encoder)
+        self._base_retain_accuracy: float | None = None
 
     def unlearn(
         self, method: Method, on_step: OnStep, checkpoints: Checkpoints | None = None
     ) -> tuple[LanguageModel, Trained]:
         """Trains the method from the base model.
 
-        The result is held in memory; `weights.save` writes it.
+        Its weights are those in memory, until the next training; `weights.save` writes them.
 
         Raises:
             DivergedError: the loss was not finite.
         """
-        model, _ = self.weights.base()
-        layer = self._hidden_layer(model, method)
-        data = self._training_set(method, layer)
-        prompt, shared = self._trainable(model, method)
-        step = UnlearningStep(model, method, data, prompt, bool(shared), model.budget, layer)
-        trained = [parameter for parameter in (prompt or model.network).parameters() if parameter.requires_grad]
-        settings = Optimisation(
-            learning_rate=method.learning_rate,
-            epochs=method.epochs,
-            batch_size=method.batch_size,
-            warmup_ratio=method.warmup_ratio,
-            weight_decay=method.weight_decay,
-            max_grad_norm=method.max_grad_norm,
-            optimiser=self.config.model.optimiser if prompt is None else "adamw",
-        )
-        if prompt is None:
-            self.weights.changed()
-        with measured() as cost:
-            train(trained, data.size, step, settings, self.workplace.seed, on_step, checkpoints=checkpoints)
+        wanted = method.soft_prompt()
+        with self.weights.lent(changes=wanted is None) as model:
+            layer = self._hidden_layer(model, method)
+            data = self._training_set(model, method, layer, 0 if wanted is None else wanted.tokens)
+            prompt, shared = self._trainable(model, method)
+            step = UnlearningStep(model, method, data, prompt, bool(shared), model.budget, layer)
+            trained = [parameter for parameter in (prompt or model.network).parameters() if parameter.requires_grad]
+            settings = Optimisation(
+                learning_rate=method.learning_rate,
+                epochs=method.epochs,
+                batch_size=method.batch_size,
+                warmup_ratio=method.warmup_ratio,
+                weight_decay=method.weight_decay,
+                max_grad_norm=method.max_grad_norm,
+                optimiser=self.config.model.optimiser if prompt is None else "adamw",
+            )
+            with measured() as cost:
+                train(trained, data.size, step, settings, self.workplace.seed, on_step, checkpoints=checkpoints)
+            facts = Trained(
+                trainable_count(trained), step.budget, step.budget < model.budget, shared, packs(model.network), cost
+            )
         if checkpoints is not None:
-            cost = replace(cost, wall_seconds=cost.wall_seconds + checkpoints.earlier_seconds)
-        if prompt is not None:
-            model.prompt, model.shared_prefix = prompt().detach(), bool(shared)
-        halved = step.budget < model.budget
-        return model, Trained(trainable_count(trained), step.budget, halved, shared, packs(model.network), cost)
+            cost.wall_seconds += checkpoints.earlier_seconds
+        return model if prompt is None else model.with_prompt(prompt().detach(), bool(shared)), facts
 
     def evaluate_all(self, model: LanguageModel) -> tuple[dict[str, Evaluation], dict[str, Evaluation]]:
         """Evaluations of the four splits and of the transfer tasks."""
@@ -124,11 +123,15 @@ class Workbench:
         forget, retain = self._tuning_examples
         return evaluator.evaluate(model, forget).accuracy, evaluator.evaluate(model, retain).accuracy
 
-    @cached_property
     def base_retain_accuracy(self) -> float:
-        """The base model's accuracy on the retain examples that tuning looks at."""
-        model, _ = self.weights.base()
-        return self.training_accuracies(model)[1]
+        """The base model's accuracy on the retain examples that tuning looks at.
+
+        Puts the base model in place, unless it has been evaluated before.
+        """
+        if self._base_retain_accuracy is None:
+            model, _ = self.weights.base()
+            self._base_retain_accuracy = self.training_accuracies(model)[1]
+        return self._base_retain_accuracy
 
     @cached_property
     def _tuning_examples(self) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
@@ -142,26 +145,25 @@ class Workbench:
         examples, config = self.workplace.data.splits.train_forget, self.config
         return stratified_sample(examples, max(1, round(config.forget_fraction * len(examples))), config.split_seed)
 
-    @cached_property
-    def _encoded(self) -> Mapping[PartName, list[Encoded]]:
-        splits = self.workplace.data.splits
+    def _encoded(self, part: PartName, room: int | None) -> list[Encoded]:
+        """The rows of a part; those of parts that a method does not use are never encoded for it."""
+        if part == "retain":
+            return self.encoder.encode(self.workplace.data.splits.train_retain, room=room)
+        if part == "forget":
+            return self.encoder.encode(self._forget, room=room)
         generator = random.Random(self.workplace.seed)
         generic = [generator.choice(self.config.generic_labels) for _ in self._forget]
-        return {
-            "forget": self.encoder.encode(self._forget),
-            "generic": self.encoder.encode(self._forget, generic),
-            "retain": self.encoder.encode(splits.train_retain),
-        }
+        return self.encoder.encode(self._forget, generic, room)
 
-    def _training_set(self, method: Method, layer: int | None) -> TrainingSet:
-        """Must be called while the base model's weights are in place."""
-        model = self.weights.model
+    def _training_set(
+        self, model: LanguageModel, method: Method, layer: int | None, virtual_tokens: int
+    ) -> TrainingSet:
+        """The rows that the method reads, with what the base model computes for them."""
         folder = cache_root() / "references"
         key = self.workplace.base_key
-        parts = {name: self._encoded[name] for name in method.uses}
+        parts = {name: self._encoded(name, model.room(virtual_tokens)) for name in method.uses}
         references = {
-            name: reference(model, self._encoded[name], kind, folder, key, layer)
-            for name, kind in method.references.items()
+            name: reference(model, parts[name], kind, folder, key, layer) for name, kind in method.references.items()
         }
         return TrainingSet(parts, references)
 

@@ -68,19 +68,30 @@ def test_soft_prompt_predicts_what_embeddings_in_front_of_each_row_predict(
     assert relative_error(answer_logits(network, inputs, prompted), expected) < 1e-4
 
 
+def final_norm(network: PreTrainedModel) -> torch.nn.Module:
+    """What stands between the last layer and the LM head."""
+    names = ("model.norm", "model.decoder.final_layer_norm", "transformer.ln_f")
+    return next(module for name, module in network.named_modules() if name in names)
+
+
 @both_arrangements
 @pytest.mark.parametrize("prompted", ["", "shared", "per row"])
-def test_hidden_states_are_those_of_single_rows(network: PreTrainedModel, prompted: str) -> None:
+@pytest.mark.parametrize("layer", [1, 2], ids=["first layer", "last layer"])
+def test_hidden_states_are_those_of_single_rows(network: PreTrainedModel, prompted: str, layer: int) -> None:
+    """The last layer's, too, are those in front of the final norm."""
     prompt = random_prompt(network) if prompted else None
     inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
     front = prompt_prefix(network, prompt) if prompted == "shared" and prompt is not None else prompt
-    logits, states = logits_and_states(network, inputs, front, layer=1)
+    logits, states = logits_and_states(network, inputs, front, layer)
+    read_by_norm: list[torch.Tensor] = []
+    final_norm(network).register_forward_pre_hook(lambda module, given: read_by_norm.append(given[0]))
     expected = []
     for row in ROWS:
         words = network.get_input_embeddings()(torch.tensor([row.ids[:-1]]))
         if prompt is not None:
             words = torch.cat([prompt[None], words], dim=1)
-        hidden = network(inputs_embeds=words, output_hidden_states=True).hidden_states[1]
+        first = network(inputs_embeds=words, output_hidden_states=True).hidden_states[1]
+        hidden = first if layer == 1 else read_by_norm[-1]
         expected.append(hidden[0, 0 if prompt is None else len(prompt) :])
     assert states is not None
     assert states.shape[0] == sum(len(row.ids) - 1 for row in ROWS)

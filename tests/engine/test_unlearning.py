@@ -59,6 +59,23 @@ def test_shared_prompt_has_the_loss_and_gradient_of_a_prompt_per_row(network: Pr
     assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 1e-4
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_prompt_that_stands_in_every_row_counts_with_each_of_them(shared: bool) -> None:
+    network = tiny_llama(seed=1)
+    assert enable_packing(network)
+    step = prompt_step(network, shared, budget=20)
+    tokens: list[int] = []
+    network.model.layers[0].register_forward_pre_hook(lambda module, given: tokens.append(given[0].shape[1]))
+    step(list(range(step.data.size)))
+    longest = max(len(row.ids) - 1 for rows in step.data.parts.values() for row in rows)
+    assert longest + 4 <= 20
+    assert max(tokens) <= 20
+    tokens.clear()
+    prompted = LanguageModel(network, pad=0, tokens_per_pass=20).with_prompt(torch.zeros(4, 32), shared)
+    assert list(prompted.predict(step.data.parts["retain"]))
+    assert max(tokens) <= 20
+
+
 class Steering:
     """Pulls hidden states of forget examples to 1, and holds those of retain examples to the reference."""
 

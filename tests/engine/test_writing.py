@@ -49,3 +49,14 @@ def test_stops_at_the_end_of_text() -> None:
     assert write(LanguageModel(network, pad=0), [row]) == [(first,)]
     network.generation_config.eos_token_id = first
     assert write(LanguageModel(network, pad=0), [row]) == [()]
+
+
+def test_generation_settings_of_the_model_change_nothing(network: PreTrainedModel) -> None:
+    network.generation_config.eos_token_id = None
+    own = network.generation_config
+    expected = write(LanguageModel(network, pad=0), ROWS)
+    own.repetition_penalty, own.no_repeat_ngram_size = 1000.0, 1
+    own.bad_words_ids = [[row[0]] for row in expected]
+    own.suppress_tokens = [row[0] for row in expected]
+    assert write(LanguageModel(network, pad=0), ROWS) == expected
+    assert network.generation_config is own

@@ -64,8 +64,7 @@ def test_states_are_what_the_head_reads(tmp_path: Path) -> None:
     rows = [Encoded((5, 6, 7, 8, 9), 4), Encoded((5, 6, 7), 1)]
     model = LanguageModel(network, pad=0)
     for prompt in (None, torch.randn(3, 32, generator=torch.Generator().manual_seed(0))):
-        model.prompt = prompt
-        found = model.states(rows)
+        found = (model if prompt is None else model.with_prompt(prompt, shared=True)).states(rows)
         for row, state in zip(rows, found, strict=True):
             words = network.get_input_embeddings()(torch.tensor([row.ids[: row.answer_start]]))
             inputs = words if prompt is None else torch.cat([prompt[None], words], dim=1)

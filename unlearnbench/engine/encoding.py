@@ -35,6 +35,20 @@ class Encoded:
         """The answer's token ids."""
         return self.ids[self.answer_start :]
 
+    def within(self, room: int) -> Encoded:
+        """The same in at most `room` tokens: those in the middle of the prompt are left out.
+
+        Raises:
+            UserError: the answer alone fills the room.
+        """
+        answer = len(self.ids) - self.answer_start
+        if len(self.ids) <= room:
+            return self
+        if answer >= room:
+            raise UserError(f"an answer of {answer} tokens does not fit into a context of {room}: shorten it.")
+        head, tail = (room - answer) // 2, room - answer - (room - answer) // 2
+        return Encoded(self.ids[:head] + self.ids[self.answer_start - tail :], room - answer)
+
 
 class Encoder:
     """Encodes prompts and answers as the tokenizer would encode the whole text; each pair once.
@@ -62,12 +76,17 @@ class Encoder:
         known = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
         return next(int(token) for token in known if token is not None)
 
-    def encode(self, examples: Sequence[Example], answers: Sequence[str] | None = None) -> list[Encoded]:
+    def encode(
+        self, examples: Sequence[Example], answers: Sequence[str] | None = None, room: int | None = None
+    ) -> list[Encoded]:
         """Each example with its own answer, or with the given ones.
 
         A prompt too long for the context loses tokens from the middle of its text: the instruction at the end and
         the beginning stay. One of very many characters loses most of its middle before it is tokenised, which may
         take hours for megabytes.
+
+        Args:
+            room: tokens of a row, at most, where a model leaves less than the context.
 
         Raises:
             UserError: an answer is empty in tokens, or alone fills the context.
@@ -77,7 +96,8 @@ class Encoder:
         new = list(dict.fromkeys(pair for pair in pairs if pair not in self._known))
         encoded = self._cache.get(new, lambda: self._tokenise(new)) if self._cache else self._tokenise(new)
         self._known.update(zip(new, encoded, strict=True))
-        return [self._known[pair] for pair in pairs]
+        rows = [self._known[pair] for pair in pairs]
+        return rows if room is None else [row.within(room) for row in rows]
 
     def _tokenise(self, pairs: Sequence[tuple[str, str]]) -> list[Encoded]:
         limit = MOST_CHARACTERS_PER_TOKEN * self.context_length
@@ -119,7 +139,7 @@ class Encoder:
         if room < 1:
             raise UserError(
                 f"the answer {answer[:40]!r}... has {len(whole) - start} tokens and does not fit into a context of "
-                f"{self.context_length}: raise --context-length or shorten it."
+                f"{self.context_length}: raise model.context_length or shorten it."
             )
         if start > room:
             head = room // 2

@@ -18,7 +18,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from unlearnbench.engine.encoding import Encoded
-from unlearnbench.engine.gathering import gathering
+from unlearnbench.engine.gathering import gathering, outputs_of
 from unlearnbench.engine.packing import Packing, packs
 
 if TYPE_CHECKING:
@@ -148,12 +148,14 @@ def logits_and_states(
         layer: 1 for the first transformer layer; None for no outputs.
     """
     arranged = (_packed if packs(network) else _padded)(network, inputs, prompted)
-    with gathering(network, *arranged.places(inputs.rows, inputs.positions), trim=layer is None):
-        output = network(**arranged.arguments, use_cache=False, output_hidden_states=layer is not None)
+    predicting = arranged.places(inputs.rows, inputs.positions)
+    with gathering(network, *predicting, trim=layer is None), outputs_of(network, layer) as found:
+        output = network(**arranged.arguments, use_cache=False)
     logits = output.logits.reshape(-1, output.logits.shape[-1])
     if layer is None:
         return logits, None
-    states = output.hidden_states[layer]
+    # Under gradient checkpointing a layer runs again in the backward pass, when nobody listens any more.
+    (states,) = found
     rows, positions = arranged.places(*inputs.tokens)
     return logits, states[rows.to(states.device), positions.to(states.device)]
 

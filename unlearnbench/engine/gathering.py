@@ -42,6 +42,38 @@ def gathering(network: PreTrainedModel, rows: Tensor, positions: Tensor, trim: b
             handle.remove()
 
 
+@contextmanager
+def outputs_of(network: PreTrainedModel, layer: int | None) -> Iterator[list[Tensor]]:
+    """Within the block the outputs of a transformer layer are collected, ``[batch, length, hidden]`` for each run.
+
+    What transformers calls the last hidden state is behind the final norm; this is in front of it, as with the
+    other layers.
+
+    Args:
+        layer: 1 for the first; None for none.
+    """
+    found: list[Tensor] = []
+    if layer is None:
+        yield found
+        return
+
+    def keep(_: torch.nn.Module, __: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
+        found.append(output if isinstance(output, Tensor) else output[0])
+
+    handle = _layers(network)[layer - 1].register_forward_hook(keep)
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def _layers(network: PreTrainedModel) -> torch.nn.ModuleList:
+    """The transformer layers: the outermost list that has as many entries as the model has layers."""
+    count = network.config.get_text_config().num_hidden_layers
+    lists = (module for module in network.modules() if isinstance(module, torch.nn.ModuleList))
+    return next(entries for entries in lists if len(entries) == count)
+
+
 def _last_feed_forward(network: PreTrainedModel) -> torch.nn.Module | None:
     """The last layer's feed-forward block, where it may run at some places of a packed sequence only.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -23,6 +23,7 @@ from unlearnbench.engine.forward import (
     prompt_prefix,
 )
 from unlearnbench.engine.packing import packs
+from unlearnbench.engine.positions import positions
 from unlearnbench.engine.precision import CastWeights, Precision
 
 if TYPE_CHECKING:
@@ -31,15 +32,16 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 
-@dataclass
+@dataclass(frozen=True)
 class LanguageModel:
-    """A loaded model with its precision and memory budget.
+    """A loaded model with its precision and memory budget; several may share one network.
 
     Attributes:
         network: the transformers model.
         pad: token id used as padding (masked, so any will do).
         compute_dtype: precision of matrix products; float32 means no autocast.
-        tokens_per_pass: tokens in one forward pass, at most (one example always fits).
+        tokens_per_pass: tokens in one forward pass, at most (one example always fits); a soft prompt counts with
+            every row that it stands in front of.
         prompt: ``[tokens, hidden]`` soft prompt in front of every input, or None.
         shared_prefix: whether the soft prompt runs once per evaluation instead of once per row.
     """
@@ -50,6 +52,10 @@ class LanguageModel:
     tokens_per_pass: int | None = None
     prompt: Tensor | None = None
     shared_prefix: bool = True
+
+    def with_prompt(self, prompt: Tensor, shared: bool) -> LanguageModel:
+        """The same network with a soft prompt in front of every input."""
+        return replace(self, prompt=prompt, shared_prefix=shared)
 
     @property
     def device(self) -> torch.device:
@@ -75,10 +81,20 @@ class LanguageModel:
         """The context in which forward passes run."""
         return self.precision.autocast()
 
-    def passes(self, encoded: Sequence[Encoded], budget: int) -> Iterator[list[int]]:
-        """Indices of the examples of each forward pass of at most `budget` tokens, shortest examples first."""
+    def room(self, virtual_tokens: int | None = None) -> int | None:
+        """Tokens that a row may have behind the soft prompt (or another one); None for any number."""
+        known = positions(self.network.config)
+        front = (0 if self.prompt is None else len(self.prompt)) if virtual_tokens is None else virtual_tokens
+        return None if known is None else known - front
+
+    def passes(self, encoded: Sequence[Encoded], budget: int, front: int = 0) -> Iterator[list[int]]:
+        """Indices of the examples of each forward pass of at most `budget` tokens, shortest examples first.
+
+        Args:
+            front: tokens that stand in front of every row.
+        """
         cut = packed_passes if packs(self.network) else padded_passes
-        return cut([len(example.ids) - 1 for example in encoded], budget)
+        return cut([front + len(example.ids) - 1 for example in encoded], budget)
 
     def predict(self, encoded: Sequence[Encoded]) -> Iterator[tuple[list[int], Inputs, Tensor]]:
         """Indices, inputs and ``[tokens, vocab]`` logits, pass by pass, shortest examples first."""
@@ -124,7 +140,8 @@ class LanguageModel:
             with torch.inference_mode(), self.autocast(), weights.in_place():
                 return inputs, forward(self.network, inputs, prompted)
 
-        for indices, (inputs, found) in self.halving(self.passes(encoded, self.budget), run):
+        front = len(prompted) if isinstance(prompted, Tensor) else 0
+        for indices, (inputs, found) in self.halving(self.passes(encoded, self.budget, front), run):
             yield indices, inputs, found
 
     def _prompted(self, weights: CastWeights) -> Prefix | Tensor | None:

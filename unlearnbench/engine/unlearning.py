@@ -87,8 +87,9 @@ class UnlearningStep:
 
     def _attempt(self, rows: list[tuple[PartName, int]]) -> float:
         total = 0.0
+        front = 0 if self.prompt is None or self.shared_prefix else self.prompt.tokens
         with self._weights.in_place(), self._prompted() as prompted:
-            for indices in self.model.passes([self.data.parts[name][i] for name, i in rows], self.budget):
+            for indices in self.model.passes([self.data.parts[name][i] for name, i in rows], self.budget, front):
                 total += self._pass([rows[i] for i in indices], rows, prompted)
         return total
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +12,9 @@ from torch import Tensor
 from unlearnbench.engine.batching import padded_passes
 from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.model import LanguageModel
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedModel
 
 
 def write(model: LanguageModel, encoded: Sequence[Encoded]) -> list[tuple[int, ...]]:
@@ -38,9 +43,19 @@ def _continue(model: LanguageModel, encoded: Sequence[Encoded]) -> list[tuple[in
         max_new_tokens=max(limits), do_sample=False, pad_token_id=model.pad, eos_token_id=ends or None
     )
     embeddings, mask = _left_padded(model, [example.ids[: example.answer_start] for example in encoded])
-    with model.autocast():
+    with model.autocast(), _only(settings, network):
         found = network.generate(inputs_embeds=embeddings, attention_mask=mask, generation_config=settings).tolist()
     return [_until(row[:limit], ends) for row, limit in zip(found, limits, strict=True)]
+
+
+@contextmanager
+def _only(settings: GenerationConfig, network: PreTrainedModel) -> Iterator[None]:
+    """Takes the place of a model's own settings, which fill in what others leave open: a repetition penalty, say."""
+    own, network.generation_config = network.generation_config, settings
+    try:
+        yield
+    finally:
+        network.generation_config = own
 
 
 def _left_padded(model: LanguageModel, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

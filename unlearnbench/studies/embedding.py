@@ -62,7 +62,7 @@ def sample_points(workplace: Workplace) -> tuple[list[Example], NDArray[np.bool_
 def embed(title: str, bench: Workbench, model: LanguageModel) -> Embedding:
     """The states of the workplace's sample."""
     examples, forget = sample_points(bench.workplace)
-    states = model.states(bench.encoder.encode(examples)).double().numpy()
+    states = model.states(bench.encoder.encode(examples, room=model.room())).double().numpy()
     return Embedding(title, states, forget, [example.answer for example in examples])
 
 

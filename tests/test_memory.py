@@ -45,7 +45,8 @@ def test_activations_are_what_a_step_holds() -> None:
         (ModelConfig(), False, 4),
         (ModelConfig(), True, 4 + 4 + 8),
         (ModelConfig(optimiser="adamw-8bit"), True, 4 + 4 + 2),
-        (ModelConfig(dtype="bfloat16"), True, 2 + 2 + 4),
+        (ModelConfig(dtype="bfloat16"), True, 2 + 2 + 2 + 8),
+        (ModelConfig(dtype="bfloat16", optimiser="adamw-8bit"), True, 2 + 2 + 2 + 2),
     ],
 )
 def test_bytes_per_weight(config: ModelConfig, trains_weights: bool, expected: int) -> None:

@@ -35,9 +35,9 @@ def peak_bytes(
     low_precision_copy = BYTES[compute_dtype] if BYTES[compute_dtype] < BYTES[config.dtype] and not quantised else 0
     per_weight = weight_bytes + low_precision_copy
     if trains_weights:
-        # Gradients and optimiser state have the precision of the weights, or 8 bits.
-        scale = BYTES[config.dtype] / 4 if config.optimiser == "adamw" else 1
-        per_weight += BYTES[config.dtype] + OPTIMISER_BYTES[config.optimiser] * scale
+        # Gradients have the precision of the weights; bfloat16 weights keep the 16 bits that float32 has more.
+        rest = 2 if config.dtype == "bfloat16" else 0
+        per_weight += BYTES[config.dtype] + rest + OPTIMISER_BYTES[config.optimiser]
     layer = (HIDDEN_VALUES * size.hidden + INTERMEDIATE_VALUES * size.intermediate) * BYTES[compute_dtype]
     kept = layer + size.layers * size.hidden * 4 if config.gradient_checkpointing else size.layers * layer
     return int(size.parameters * per_weight + tokens * kept)

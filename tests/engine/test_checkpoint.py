@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 
 from tests.conftest import ARCHITECTURES
 from unlearnbench.engine.checkpoint import Checkpoints
-from unlearnbench.engine.training import Optimisation, OptimiserName, Progress, train
+from unlearnbench.engine.optimiser import OptimiserName
+from unlearnbench.engine.training import Optimisation, Progress, train
 
 
 class StoppedError(Exception):
@@ -39,24 +40,25 @@ def run(
     return len(made)
 
 
-def made(architecture: str) -> PreTrainedModel:
-    network: PreTrainedModel = ARCHITECTURES[architecture]()
+def made(architecture: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    network: PreTrainedModel = ARCHITECTURES[architecture]().to(dtype)
     # OPT has dropout: its random numbers must go on, too.
     return network.train()
 
 
 @pytest.mark.parametrize("architecture", ["llama", "opt"])
 @pytest.mark.parametrize("name", ["adamw", "adamw-8bit"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_stopped_run_ends_with_the_weights_of_an_unbroken_one(
-    architecture: str, name: OptimiserName, tmp_path: Path
+    architecture: str, name: OptimiserName, dtype: torch.dtype, tmp_path: Path
 ) -> None:
-    whole = made(architecture)
+    whole = made(architecture, dtype)
     assert run(whole, None, name=name) == 8
     for stop_at in (3, 2):
         with pytest.raises(StoppedError):
-            run(made(architecture), Checkpoints(tmp_path / "c", 0.0), stop_at, name)
+            run(made(architecture, dtype), Checkpoints(tmp_path / "c", 0.0), stop_at, name)
     last = Checkpoints(tmp_path / "c", 0.0)
-    resumed = made(architecture)
+    resumed = made(architecture, dtype)
     # The step whose callback stopped the run was not saved: 2 + 1 steps are.
     assert run(resumed, last, name=name) == 8 - 3
     for ours, expected in zip(resumed.parameters(), whole.parameters(), strict=True):

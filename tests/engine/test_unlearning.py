@@ -17,9 +17,10 @@ from unlearnbench.batch import Batch
 from unlearnbench.engine.batching import packed_passes, padded_passes, shuffled_batches
 from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.model import LanguageModel
+from unlearnbench.engine.optimiser import OptimiserName
 from unlearnbench.engine.reference import Reference
 from unlearnbench.engine.soft_prompt import TrainablePrompt
-from unlearnbench.engine.training import DivergedError, Optimisation, OptimiserName, Progress, train
+from unlearnbench.engine.training import DivergedError, Optimisation, Progress, train
 from unlearnbench.engine.trials import enable_packing
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.method import SoftPrompt

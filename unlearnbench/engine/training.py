@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from unlearnbench.engine.batching import shuffled_batches
 from unlearnbench.engine.checkpoint import Checkpoints
-
-OptimiserName = Literal["adamw", "adamw-8bit", "paged-adamw-8bit"]
+from unlearnbench.engine.optimiser import OptimiserName, make_optimiser
 
 
 class DivergedError(Exception):
@@ -83,7 +82,7 @@ def train(
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     batches = math.ceil(items / settings.batch_size)
     total = settings.epochs * batches
-    optimiser = _make_optimiser(trained, settings)
+    optimiser = make_optimiser(trained, settings.optimiser, settings.learning_rate, settings.weight_decay)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # dropout
     losses = checkpoints.load(trained, optimiser) if checkpoints else []
@@ -107,17 +106,6 @@ def train(
             if checkpoints and checkpoints.due and len(losses) < total:
                 checkpoints.save(losses, trained, optimiser)
     return TrainingReport(len(losses), losses[0], losses[-1])
-
-
-def _make_optimiser(parameters: list[Tensor], settings: Optimisation) -> torch.optim.Optimizer:
-    """AdamW with float32 state, or bitsandbytes' with 8-bit state (paged: moved to the host when memory is short)."""
-    if settings.optimiser == "adamw":
-        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    from bitsandbytes.optim import AdamW8bit, PagedAdamW8bit
-
-    kind = AdamW8bit if settings.optimiser == "adamw-8bit" else PagedAdamW8bit
-    made: torch.optim.Optimizer = kind(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    return made
 
 
 def _warmup_then_cosine(warmup_ratio: float, steps: int) -> Callable[[int], float]:

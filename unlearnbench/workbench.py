@@ -82,6 +82,11 @@ class Workbench:
             DivergedError: the loss was not finite.
         """
         wanted = method.soft_prompt()
+        if wanted is None and self.config.model.frozen_4bit:
+            raise UserError(
+                f"{method.name} trains the weights, which model.frozen_4bit holds in 4 bits: "
+                "leave frozen_4bit out, or run only methods that keep the weights frozen."
+            )
         with self.weights.lent(changes=wanted is None) as model:
             layer = self._hidden_layer(model, method)
             data = self._training_set(model, method, layer, 0 if wanted is None else wanted.tokens)
@@ -184,11 +189,6 @@ class Workbench:
         wanted = method.soft_prompt()
         checkpointing = self.config.model.gradient_checkpointing
         if wanted is None:
-            if self.config.model.frozen_4bit:
-                raise UserError(
-                    f"{method.name} trains the weights, which model.frozen_4bit holds in 4 bits: "
-                    "leave frozen_4bit out, or run only methods that keep the weights frozen."
-                )
             model.network.train()
             for name, parameter in model.network.named_parameters():
                 parameter.requires_grad_(method.trains(name, model.layers))

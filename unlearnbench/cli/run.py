@@ -57,7 +57,10 @@ def run(
     results: Results = None,
     tracking_uri: TrackingUri = None,
     optuna_storage: Annotated[str | None, typer.Option(help="Database URL for tuning studies.")] = None,
-    keep_models: Annotated[bool | None, typer.Option("--keep-models", help="Keep unlearned weights.")] = None,
+    keep_models: Annotated[
+        bool | None,
+        typer.Option("--keep-models", help="Keep unlearned weights, and the base model behind a soft prompt."),
+    ] = None,
     config: ConfigFile = None,
     save_config: Annotated[Path | None, typer.Option(help="Write the settings in use to this file.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from tests.conftest import gpt2_tokenizer, tiny_gpt2, tiny_opt
 from unlearnbench.config import build_config
 from unlearnbench.engine.encoding import Encoded, Encoder
 from unlearnbench.engine.training import Progress
 from unlearnbench.grid import Cell, build_grid
 from unlearnbench.method import Method
+from unlearnbench.models.loading import restore_weights
 from unlearnbench.plugins import registry
 from unlearnbench.task import Example
 from unlearnbench.workbench import Workbench
 
 
-def cell_of(method: str, model: Path, data: Path) -> Cell:
-    file = {
+def cell_of(method: str, model: Path, data: Path, checkpointing: bool = False) -> Cell:
+    file: dict[str, Any] = {
         "tasks": [f"path:{data}"],
         "models": [str(model)],
         "methods": [method],
         "tuning": {"trials": 0},
+        "model": {"gradient_checkpointing": checkpointing, "compute_dtype": "float32"},
         "base": {"kind": "full", "epochs": 1},
         "set": {method: {"epochs": 1, "learning_rate": 1e-3}},
     }
@@ -31,8 +35,8 @@ def cell_of(method: str, model: Path, data: Path) -> Cell:
     return cell
 
 
-def prepared(method: str, model: Path, data: Path) -> tuple[Workbench, Method]:
-    cell = cell_of(method, model, data)
+def prepared(method: str, model: Path, data: Path, checkpointing: bool = False) -> tuple[Workbench, Method]:
+    cell = cell_of(method, model, data, checkpointing)
     assert cell.choice is not None
     return Workbench(cell.workplace, []), cell.choice.build({})
 
@@ -102,3 +106,29 @@ def test_retain_rows_are_encoded_for_methods_that_see_them(
     splits = bench.workplace.data.splits
     assert {example.prompt for example in splits.train_forget} <= encoded
     assert bool(encoded & {example.prompt for example in splits.train_retain}) == sees
+
+
+@pytest.mark.parametrize("family", ["opt", "gpt2"])
+def test_frozen_weights_drop_nothing_out_under_gradient_checkpointing(
+    family: str, tmp_path: Path, data_folder: Path
+) -> None:
+    """Checkpointing runs in training mode, where these models would drop a tenth of all activations."""
+    tokenizer = gpt2_tokenizer()
+    network = {"opt": tiny_opt, "gpt2": tiny_gpt2}[family](len(tokenizer))
+    assert max(getattr(network.config, name, 0.0) for name in ("dropout", "resid_pdrop")) == 0.1
+    network.save_pretrained(tmp_path / family)
+    tokenizer.save_pretrained(tmp_path / family)
+    plain, made = prepared("spul", tmp_path / family, data_folder)
+    _, base = plain.weights.base()
+    expected, _ = plain.unlearn(made, lambda progress: None)
+    bench, made = prepared("spul", tmp_path / family, data_folder, checkpointing=True)
+    # The base model is trained with dropout, which checkpointing draws otherwise: the same one for both.
+    restore_weights(bench.weights.base()[0].network, base.folder)
+    found, facts = bench.unlearn(made, lambda progress: None)
+    assert expected.prompt is not None
+    assert found.prompt is not None
+    assert float((found.prompt - expected.prompt).norm() / expected.prompt.norm()) < 1e-5
+    # GPT-2 forgets any cache under checkpointing.
+    assert facts.shared_prefix == (family == "opt")
+    dropouts = [module.p for module in found.network.modules() if isinstance(module, torch.nn.Dropout)]
+    assert max([*dropouts, getattr(found.network.config, "dropout", 0.0)]) == 0.1, "put back"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from unlearnbench.base import BaseModel, base_model, is_whole
 from unlearnbench.cache import cache_root, discard, filling
+from unlearnbench.engine.dropout import without_dropout
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.soft_prompt import load_adapter, save_adapter
@@ -75,12 +76,14 @@ class Weights:
 
         Args:
             changes: whether the training changes the weights, which are then put back when they are next needed.
+                Frozen weights drop nothing out, in training mode either, which gradient checkpointing needs.
         """
         model, _ = self.base()
         if changes:
             self._holds = "unlearned"
         try:
-            yield model
+            with nullcontext() if changes else without_dropout(model.network):
+                yield model
         finally:
             model.network.zero_grad(set_to_none=True)
             model.network.requires_grad_(False).eval()

@@ -195,7 +195,7 @@ class Workbench:
             if not trainable_count(model.network.parameters()):
                 raise UserError(f"{method.name} trains none of the weights of {self.workplace.model.spec.name}.")
             return None, None
-        # Without gradient checkpointing, which asks for training mode, frozen weights need no dropout.
+        # Gradient checkpointing works in training mode only.
         model.network.requires_grad_(False).train(checkpointing)
         prompt = TrainablePrompt(model.network, wanted, torch.Generator().manual_seed(self.workplace.seed))
         shared = can_share_prefix(model.network, prompt().detach().to(model.network.dtype))

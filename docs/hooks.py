@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -31,6 +32,7 @@ Options of tasks and values of methods' hyper-parameters are settings, too: `--s
 # Flags that stand for a setting of a section.
 FLAGS = {"tuning.trials": "--trials", "model.device": "--device"}
 HYPERPARAMETERS = "<!-- hyper-parameters -->"
+CALIBRATION = "<!-- calibration -->"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -43,7 +45,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Puts the hyper-parameters where a page asks for them."""
+    """Puts the hyper-parameters, and what the statistics were measured to hold, where a page asks for them."""
+    if CALIBRATION in markdown:
+        measured = Path(config.docs_dir) / "benchmark" / "calibration.md"
+        markdown = markdown.replace(CALIBRATION, measured.read_text(encoding="utf-8"))
     return markdown.replace(HYPERPARAMETERS, _hyperparameters()) if HYPERPARAMETERS in markdown else markdown
 
 

@@ -60,7 +60,7 @@ def test_one_run_becomes_every_kind_of_leaderboard(results: Path, tmp_path: Path
 
     same = invoke("compare", moved, moved / "leaderboard.json", "--fail-if-worse", "--format", "json")
     assert same.exit_code == 0, same.output
-    assert all(record["low"] == record["high"] == 0 for record in json.loads(same.output)["differences"])
+    assert all(record["difference"] == 0 for record in json.loads(same.output)["differences"])
 
     lost = json.loads((moved / "leaderboard.json").read_text(encoding="utf-8"))
     for entry in lost["entries"]:

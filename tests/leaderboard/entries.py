@@ -18,11 +18,11 @@ def flags(share: float, size: int = SIZE) -> str:
     return "1" * right + "0" * (size - right)
 
 
-def entry(row: str, forget: float, retain: float, seed: int | None = 0, **changes: Any) -> Entry:
+def entry(row: str, forget: float, retain: float, seed: int | None = 0, *, size: int = SIZE, **changes: Any) -> Entry:
     """A result of `row` with the given accuracies."""
     accuracies = {split: forget if "forget" in split else retain for split in SPLITS}
     metrics = {f"{split}_{metric}": value for split, value in accuracies.items() for metric in ("accuracy", "f1")}
-    metrics |= {f"{split}_examples": float(SIZE) for split in SPLITS}
+    metrics |= {f"{split}_examples": float(size) for split in SPLITS}
     metrics |= {"test_forget_correct": forget, "test_forget_generic": 1 - forget}
     metrics |= {"test_forget_other_label": 0.0, "test_forget_anything_else": 0.0}
     metrics |= {
@@ -44,13 +44,13 @@ def entry(row: str, forget: float, retain: float, seed: int | None = 0, **change
         "plugin": "",
         "recorded": datetime(2026, 11, 21, tzinfo=UTC),
         "model_revision": "r",
-        "data": DataFacts(source="made up", fingerprint="f", sizes=dict.fromkeys(SPLITS, SIZE)),
+        "data": DataFacts(source="made up", fingerprint="f", sizes=dict.fromkeys(SPLITS, size)),
         "hyperparameters": {"learning_rate": "0.1"},
         "metrics": metrics,
         "versions": dict.fromkeys(("unlearnbench", "torch", "transformers", "python"), "1"),
         "hardware": {"cpu": "some"},
         "config": RunConfig(tasks=("sst2",)).model_dump(mode="json"),
-        "right": {"test_forget": flags(forget), "test_retain": flags(retain)},
+        "right": {"test_forget": flags(forget, size), "test_retain": flags(retain, size)},
     }
     return Entry(**{**facts, **changes})
 

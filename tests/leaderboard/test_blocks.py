@@ -3,30 +3,103 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
+from rich.console import Console
 
 from tests.leaderboard.entries import ENTRIES, entry
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.blocks import build_blocks
-from unlearnbench.leaderboard.columns import columns, count, find_column, is_best
+from unlearnbench.leaderboard.columns import columns, count, find_column
+from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.page.page import to_html
 from unlearnbench.leaderboard.published import paper_lines
-from unlearnbench.leaderboard.render import to_markdown
+from unlearnbench.leaderboard.render import to_markdown, to_terminal
+
+SEEDED = [
+    entry(row, forget, retain, seed=seed, **size)
+    for size in [{"size": 100}]
+    for seed in range(3)
+    for row, forget, retain in (
+        ("base", 0.9, 0.9),
+        ("spul", 0.1 + 0.01 * seed, 0.8),
+        ("rl", 0.12 + 0.02 * seed, 0.8 + 0.01 * seed),
+        ("ga", 0.7 + 0.02 * seed, 0.85 + 0.01 * seed),
+    )
+]
 
 
 def test_vanilla_and_base_come_first_and_do_not_compete() -> None:
     (block,) = build_blocks(ENTRIES)
     assert [line.row for line in block.lines] == ["vanilla", "base", "spul", "ga"]
-    markdown = to_markdown([block])
-    table = markdown.split("| 95 % interval")[0].splitlines()
+
+
+def terminal(entries: list[Entry]) -> str:
+    console = Console(width=200, record=True, file=io.StringIO(), color_system=None)
+    for block in build_blocks(entries):
+        console.print(to_terminal(block))
+    return console.export_text()
+
+
+@pytest.mark.slow
+def test_three_outputs_mark_the_best_and_its_ties_alike() -> None:
+    """SPUL forgets best, RL can't be told apart from it, GA can; anchors are never marked."""
+    blocks = build_blocks(SEEDED)
+    table = to_markdown(blocks).split("Mean ± standard")[0].splitlines()
     lines = {line.split("|")[1].strip(): line for line in table if line.startswith("| ")}
-    assert "**" not in lines["VANILLA"]
-    assert "**" not in lines["BASE"]
-    assert "**10.00**" in lines["SPUL"]
-    assert "**90.00**" in lines["GA"]
-    assert "**80.00**" not in lines["SPUL"]
+    assert "**11.00 ± 1.00 ★**" in lines["SPUL"]
+    assert "14.00 ± 2.00 ≈" in lines["RL"]
+    assert "72.00 ± 2.00 |" in lines["GA"]
+    assert not {"★", "≈", "**"} & set(lines["BASE"].replace("**", "★"))
+    shown = terminal(SEEDED)
+    html = to_html(blocks, {})
+    assert "11.00 ± 1.00 ★" in shown
+    assert "14.00 ± 2.00 ≈" in shown
+    assert not {"72.00 ± 2.00 ≈", "72.00 ± 2.00 ★"} & {shown[at : at + 14] for at in range(len(shown))}
+    assert "72.00 ± 2.00<small" in html
+    assert 'class="best" title="95 % interval:' in html
+    assert '11.00 ± 1.00 <abbr title="the best method">★</abbr>' in html
+    assert '14.00 ± 2.00 <abbr title="not shown to differ from the best method">≈</abbr>' in html
+
+
+@pytest.mark.slow
+def test_every_seeds_value_stands_beside_the_mean() -> None:
+    blocks = build_blocks(SEEDED)
+    assert "| 10.00 | 11.00 | 12.00 |" in to_markdown(blocks)
+    assert "10.00 11.00 12.00" in terminal(SEEDED)
+    assert '<small class="seeds" title="every seed">10.00 11.00 12.00</small>' in to_html(blocks, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_few_seeds_mark_nothing(seeds: int) -> None:
+    entries = [one for one in SEEDED if one.seed is not None and one.seed < seeds]
+    markdown = to_markdown(build_blocks(entries)).split("\n\n", 3)[3]
+    assert not {"★", "≈"} & set(markdown)
+    said = "One seed: examples only" if seeds == 1 else "with fewer than 3 nothing is claimed between methods"
+    assert said in markdown
+    assert said in " ".join(terminal(entries).split())
+    assert said in to_html(build_blocks(entries), {})
+    assert "95 % interval" in markdown
+
+
+def test_the_best_has_enough_seeds() -> None:
+    """One lucky seed is not marked as the best method, and nothing is said against it."""
+    (block,) = build_blocks([*SEEDED, entry("npo-rt", 0.0, 0.9, size=100)])
+    lines = {line.row: line for line in block.lines}
+    assert "test_forget_accuracy" in lines["spul"].best
+    assert "test_forget_accuracy" in lines["npo-rt"].ties
+
+
+def test_the_bold_row_is_judged_although_its_predictions_are_unknown() -> None:
+    entries = [one.model_copy(update={"right": {}}) if one.row == "spul" else one for one in SEEDED]
+    lines = {line.row: line for line in build_blocks(entries)[0].lines}
+    assert "test_forget_accuracy" in lines["spul"].best
+    assert "test_forget_accuracy" in lines["rl"].ties
+    assert "test_forget_accuracy" not in lines["ga"].ties
 
 
 def test_fate_of_the_forget_examples_is_shown() -> None:
@@ -67,7 +140,7 @@ def test_newest_row_counts_where_a_method_was_run_again() -> None:
 
 def test_one_method_alone_is_not_marked_best() -> None:
     (block,) = build_blocks([ENTRIES[0], ENTRIES[3]])
-    assert not any(is_best(column, line, block.lines) for column in columns(block) for line in block.lines)
+    assert not any(line.best or line.ties for line in block.lines)
 
 
 def test_names_cannot_break_the_table() -> None:
@@ -91,23 +164,6 @@ def test_any_column_can_order_the_methods() -> None:
         assert [line.row for line in block.lines][1:] == order
     with pytest.raises(UserError, match="'test retian acc' is no column: did you mean"):
         find_column("test retian acc", [by_trade_off])
-
-
-def test_ties_are_marked_and_clear_differences_are_not() -> None:
-    """SPUL forgets 90 of 100, RL 88 of 100 (may be chance), GA 10 (is not)."""
-
-    def of(row: str, right: str) -> object:
-        share = right.count("1") / len(right)
-        sizes = {"train_forget": 10, "train_retain": 10, "test_forget": 100, "test_retain": 10}
-        made = entry(row, share, 0.9)
-        changed = {"right": {"test_forget": right, "test_retain": made.right["test_retain"]}}
-        return made.model_copy(update={**changed, "data": made.data.model_copy(update={"sizes": sizes})})
-
-    entries = [of("spul", "1" * 10 + "0" * 90), of("rl", "0" * 88 + "1" * 12), of("ga", "1" * 90 + "0" * 10)]
-    (block,) = build_blocks(entries)  # type: ignore[arg-type]
-    ties = {line.row: "test_forget_accuracy" in line.ties for line in block.lines}
-    assert ties == {"spul": False, "rl": True, "ga": False}
-    assert "12.00 ≈" in to_markdown([block])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def compare(
     form: Annotated[Format, typer.Option("--format", help="What to write.")] = "markdown",
     output: Annotated[Path | None, typer.Option(help="File to write to; default: the terminal.")] = None,
     fail_if_worse: Annotated[
-        bool, typer.Option("--fail-if-worse", help="Exit with 1 if a method is worse in B, or nothing is comparable.")
+        bool, typer.Option("--fail-if-worse", help="Exit with 1 if a method is worse in B, missing or not comparable.")
     ] = False,
 ) -> None:
     """Line two leaderboards up by task, model and method, and show what differs and how surely."""
@@ -44,5 +44,5 @@ def compare(
             raise UserError(f"--output {output} can't be written ({error.strerror}): name another.") from None
     if fail_if_worse and comparison.failures:
         for failure in comparison.failures:
-            typer.echo(f"worse: {failure}", err=True)
+            typer.echo(f"fails: {failure}", err=True)
         raise typer.Exit(1)

@@ -154,6 +154,8 @@ def _run(
     todo = {cell.key: estimator.seconds(cell) for cell in cells if cell.key not in left_out}
     if not quiet:
         console.print(_plan(cells, todo, estimator))
+        if promised := _promise(cells):
+            console.print(promised, markup=False, highlight=False, soft_wrap=True)
     note = f", {len(failed_before)} failed before (--retry-failed runs them again)" if failed_before else ""
     console.print(
         f"{len(todo)} cells to run, {len(cells) - len(todo) - len(failed_before)} finished before{note}; "
@@ -217,15 +219,33 @@ def _plan(cells: list[Cell], todo: dict[str, float], estimator: Estimator) -> Ta
     return table
 
 
+def _promise(cells: list[Cell]) -> str | None:
+    """What differences the run will be able to show."""
+    from unlearnbench.leaderboard.promise import promise
+
+    splits = [cell.workplace.data.splits for cell in cells]
+    return promise(
+        len({cell.workplace.seed for cell in cells}),
+        min(len(split) for each in splits for split in (each.test_forget, each.test_retain)),
+        len({cell.row for cell in cells if cell.choice is not None}),
+    )
+
+
 def _show_result(console: Console, store: Store, keys: set[str]) -> None:
     from unlearnbench.leaderboard.blocks import build_blocks
+    from unlearnbench.leaderboard.overall import overall
+    from unlearnbench.leaderboard.overall_render import overall_terminal
     from unlearnbench.leaderboard.render import to_terminal
     from unlearnbench.leaderboard.stored import read_entries
     from unlearnbench.leaderboard.write import write_leaderboard
 
     entries = read_entries(store)
-    for block in build_blocks([entry for entry in entries if entry.key in keys]):
+    blocks = build_blocks([entry for entry in entries if entry.key in keys])
+    for block in blocks:
         console.print(to_terminal(block))
+    # Last, so that it is what the terminal shows.
+    for table in overall(blocks):
+        console.print(overall_terminal(table))
     if entries:
         written = write_leaderboard(entries, store.results, failed=list(store.failed_cells().values()))
         names = ", ".join(path.name for path in written)

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.leaderboard.statistics import (
-    SIGNIFICANT_BELOW,
-    Floats,
-    Interval,
-    Sample,
-    base_entries,
-    holm,
-    interval,
-    paired_p_value,
-    resample,
-    sample_of,
-    scores,
-)
+from unlearnbench.leaderboard.scores import base_entries, scores_of
+from unlearnbench.leaderboard.statistics import FEWEST_SEEDS, Interval, Pair, Score, all_pairs, interval
 from unlearnbench.objective import trade_off
 from unlearnbench.rows import BASE, VANILLA
 
@@ -35,22 +24,30 @@ class Line:
         entries: one per seed.
         mean: by metric.
         spread: sample standard deviation by metric, empty for one seed.
-        intervals: bootstrap 95 % interval of the mean by metric, where the single predictions are known.
-        ties: metrics in which its difference from the best method is not significant.
+        scores: what the statistics judge, by metric.
+        intervals: 95 % interval of the mean by metric of `scores`.
+        best: metrics in which it is the best method.
+        ties: metrics in which it can't be told apart from the best method.
     """
 
     row: str
     title: str
     entries: tuple[Entry, ...]
     mean: Mapping[str, float]
-    spread: Mapping[str, float]
-    intervals: Mapping[str, Interval]
-    ties: frozenset[str]
+    spread: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    best: frozenset[str] = frozenset()
+    ties: frozenset[str] = frozenset()
 
     @property
     def competes(self) -> bool:
         """Whether it is a method's line; the vanilla and the base model are anchors."""
         return self.row not in (VANILLA, BASE)
+
+    def by_seed(self, metric: str) -> dict[int | None, float]:
+        """Every seed's value."""
+        return {entry.seed: entry.metrics[metric] for entry in self.entries if metric in entry.metrics}
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,7 @@ class Block:
         transfers: names of transfer tasks.
         entries: the single results, by seed.
         lines: vanilla, base, then methods.
+        pairs: differences of every two methods with enough seeds, by metric.
     """
 
     task: str
@@ -68,11 +66,12 @@ class Block:
     transfers: tuple[str, ...]
     entries: tuple[Entry, ...]
     lines: tuple[Line, ...]
+    pairs: Mapping[str, Sequence[Pair]]
 
     @property
-    def seeds(self) -> int:
-        """The most seeds that a line has."""
-        return max(len(line.entries) for line in self.lines)
+    def seeds(self) -> list[int]:
+        """All seeds that a line has."""
+        return sorted({entry.seed for line in self.lines for entry in line.entries if entry.seed is not None})
 
 
 def build_blocks(entries: Sequence[Entry], sort: str = "trade_off") -> list[Block]:
@@ -105,18 +104,43 @@ def _block(entries: Sequence[Entry], sort: str) -> Block:
         for metric in entry.metrics
         if metric.startswith("transfer_") and metric.endswith("_accuracy")
     }
-    found = {row: sample_of(of_row, bases) for row, of_row in by_row.items()}
-    samples = {row: sample for row, sample in found.items() if sample is not None}
-    resampled = resample(samples)
-    lines = [
-        _line(of_row, {metric: interval(values) for metric, values in resampled.get(row, {}).items()})
-        for row, of_row in by_row.items()
-    ]
-    ties = _ties(lines, samples, resampled)
-    lines = [replace(line, ties=frozenset(ties[line.row])) for line in lines]
-    ordered = sorted(lines, key=lambda line: _rank(line, sort))
+    lines = [_line(of_row, scores_of(of_row, bases)) for of_row in by_row.values()]
+    methods = {line.row: line for line in lines if line.competes}
+    judged = sorted({metric for line in methods.values() for metric in line.scores})
+    pairs = {
+        metric: all_pairs({row: line.scores[metric] for row, line in methods.items() if metric in line.scores})
+        for metric in judged
+    }
+    for metric, found in pairs.items():
+        methods |= _marked(methods, metric, found)
+    ordered = sorted([methods.get(line.row, line) for line in lines], key=lambda line: _rank(line, sort))
     first = entries[0]
-    return Block(first.task, first.model, tuple(sorted(transfers)), tuple(scored), tuple(ordered))
+    return Block(first.task, first.model, tuple(sorted(transfers)), tuple(scored), tuple(ordered), pairs)
+
+
+def _marked(methods: Mapping[str, Line], metric: str, pairs: Sequence[Pair]) -> dict[str, Line]:
+    """The lines with the best one and those that can't be told apart from it marked; none if too few have the seeds.
+
+    The best is one of those with enough seeds: a single lucky seed is no reason to call a method the best.
+    """
+    having = {row: line for row, line in methods.items() if metric in line.scores}
+    judged = [row for row, line in having.items() if line.scores[metric].seeds >= FEWEST_SEEDS]
+    if len(judged) < 2:
+        return {}
+    means = {row: having[row].mean[metric] for row in judged}
+    top = min(means.values()) if lower_is_better(metric) else max(means.values())
+    best = {row for row, mean in means.items() if mean == top}
+    apart = {frozenset((pair.first, pair.second)) for pair in pairs if pair.significant}
+    first = min(best)
+    tied = {row for row in having if row not in best and frozenset((first, row)) not in apart}
+    return {
+        row: replace(
+            line,
+            best=line.best | ({metric} if row in best else set()),
+            ties=line.ties | ({metric} if row in tied else set()),
+        )
+        for row, line in having.items()
+    }
 
 
 def _rank(line: Line, sort: str) -> tuple[int, float, str]:
@@ -139,7 +163,7 @@ def with_trade_off(entry: Entry, bases: Mapping[int | None, Entry]) -> Entry:
     return entry.model_copy(update={"metrics": {**metrics, "trade_off": score}})
 
 
-def _line(entries: Sequence[Entry], intervals: Mapping[str, Interval]) -> Line:
+def _line(entries: Sequence[Entry], scores: Mapping[str, Score]) -> Line:
     shared = set.intersection(*(set(entry.metrics) for entry in entries))
     values = {metric: [entry.metrics[metric] for entry in entries] for metric in sorted(shared)}
     return Line(
@@ -148,30 +172,6 @@ def _line(entries: Sequence[Entry], intervals: Mapping[str, Interval]) -> Line:
         tuple(entries),
         {metric: fmean(numbers) for metric, numbers in values.items()},
         {metric: stdev(numbers) for metric, numbers in values.items()} if len(entries) > 1 else {},
-        intervals,
-        frozenset(),
+        scores,
+        {metric: interval(score) for metric, score in scores.items()},
     )
-
-
-def _ties(
-    lines: Sequence[Line], samples: Mapping[str, Sample], resampled: Mapping[str, Mapping[str, Floats]]
-) -> dict[str, set[str]]:
-    """Metrics in which a line may be as good as the best method, by row.
-
-    A difference counts only if both agree: the permutation test on the same examples (p < 0.05 after Holm's correction
-    for the number of methods), and the bootstrap interval of the difference, which knows chance between seeds, too.
-    """
-    ties: dict[str, set[str]] = defaultdict(set)
-    for metric in sorted({metric for scored in resampled.values() for metric in scored}):
-        able = [line for line in lines if line.competes and metric in resampled.get(line.row, {})]
-        if len(able) < 2:
-            continue
-        best = (min if lower_is_better(metric) else max)(able, key=lambda line: line.mean[metric]).row
-        score = scores(samples[best])[metric]
-        others = [line.row for line in able if line.row != best]
-        p_values = holm({row: paired_p_value(samples[best], samples[row], score) for row in others})
-        for row in others:
-            low, high = interval(resampled[row][metric] - resampled[best][metric])
-            if p_values[row] >= SIGNIFICANT_BELOW or low <= 0 <= high:
-                ties[row].add(metric)
-    return ties

@@ -9,10 +9,7 @@ from typing import Literal
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.leaderboard.blocks import Block, Line
 
-Best = Literal["highest", "lowest"]
-
-
-TIE = "≈"
+BEST, TIE = "★", "≈"
 
 
 @dataclass(frozen=True)
@@ -20,7 +17,6 @@ class Column:
     """One column.
 
     Attributes:
-        best: which value is marked among the methods, or None for none.
         write: formats a value.
         varies: whether the value can differ between seeds.
     """
@@ -28,26 +24,38 @@ class Column:
     title: str
     metric: str
     write: Callable[[float], str]
-    best: Best | None = None
     varies: bool = True
 
     def text(self, line: Line) -> str:
-        """The line's value, with the standard deviation over seeds where there are several."""
+        """The line's mean, with the standard deviation over seeds if there are several."""
         if self.metric not in line.mean:
             return ""
         spread = f" ± {self.write(line.spread[self.metric])}" if self.varies and self.metric in line.spread else ""
         return self.write(line.mean[self.metric]) + spread
 
+    def is_best(self, line: Line) -> bool:
+        """Whether the line is the best method."""
+        return self.metric in line.best
+
+    def mark(self, line: Line) -> str:
+        """The sign of the best method, or of one that can't be told apart from it, or nothing."""
+        return BEST if self.is_best(line) else TIE if self.metric in line.ties else ""
+
     def marked(self, line: Line) -> str:
-        """The text with a mark where the line's difference from the best method is not significant."""
-        return self.text(line) + (f" {TIE}" if self.best and self.metric in line.ties else "")
+        """The text and its mark."""
+        return f"{self.text(line)} {self.mark(line)}".rstrip()
 
     def interval(self, line: Line) -> str:
-        """The bootstrap interval, or nothing where there is none."""
+        """The 95 % interval, or nothing if there is none."""
         if self.metric not in line.intervals:
             return ""
         low, high = line.intervals[self.metric]
         return f"{self.write(low)} to {self.write(high)}"
+
+    def by_seed(self, line: Line) -> list[str]:
+        """Every seed's value, if there are several."""
+        values = line.by_seed(self.metric)
+        return [self.write(value) for value in values.values()] if len(values) > 1 else []
 
 
 def percent(value: float) -> str:
@@ -82,7 +90,7 @@ def columns(block: Block) -> list[Column]:
         *(_scores("train retain", "train_retain", "↑"), _scores("train forget", "train_forget", "↓")),
     ]
     return [
-        Column("trade-off ↑", "trade_off", percent, "highest"),
+        Column("trade-off ↑", "trade_off", percent),
         *(column for pair in shown for column in pair),
         Column("trials", "trials", count, varies=False),
         Column("trained parameters", "trainable_parameters", count, varies=False),
@@ -94,19 +102,10 @@ def columns(block: Block) -> list[Column]:
 
 
 def _scores(title: str, prefix: str, arrow: Literal["↑", "↓"]) -> tuple[Column, Column]:
-    best: Best = "highest" if arrow == "↑" else "lowest"
     return (
-        Column(f"{title} acc {arrow}", f"{prefix}_accuracy", percent, best),
-        Column(f"{title} F1 {arrow}", f"{prefix}_f1", percent, best),
+        Column(f"{title} acc {arrow}", f"{prefix}_accuracy", percent),
+        Column(f"{title} F1 {arrow}", f"{prefix}_f1", percent),
     )
-
-
-def is_best(column: Column, line: Line, lines: Sequence[Line]) -> bool:
-    """Whether the line holds the best value of all methods; vanilla and base do not compete."""
-    values = [other.mean[column.metric] for other in lines if other.competes and column.metric in other.mean]
-    if column.best is None or not line.competes or len(values) < 2 or column.metric not in line.mean:
-        return False
-    return line.mean[column.metric] == (max(values) if column.best == "highest" else min(values))
 
 
 def find_column(name: str, blocks: Sequence[Block]) -> Column:

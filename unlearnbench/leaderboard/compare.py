@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean
+from dataclasses import dataclass, replace
 
 from unlearnbench.leaderboard.blocks import lower_is_better, with_trade_off
 from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.scores import base_entries, scores_of
 from unlearnbench.leaderboard.statistics import (
-    CONFIDENCE,
+    FEWEST_SEEDS,
+    Estimate,
     Interval,
-    Sample,
-    base_entries,
-    interval,
-    resample,
-    sample_of,
+    Score,
+    difference,
+    surely_below_zero,
+    two_sided,
 )
 from unlearnbench.rows import BASE, VANILLA
 
@@ -25,27 +25,39 @@ Place = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric in both, as means over the seeds compared.
+    """One metric in both.
 
     Attributes:
-        interval: 95 % interval of second - first, or None where nothing is known of its chance.
+        first, second: every seed's value.
+        found: mean of second - mean of first, or None if too few seeds say nothing of its chance.
+        worse: whether the second is surely worse, corrected for the number of differences that were judged.
     """
 
     metric: str
-    first: float
-    second: float
-    interval: Interval | None
+    first: tuple[float, ...]
+    second: tuple[float, ...]
+    found: Estimate | None
+    worse: bool = False
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Of first and second."""
+        return sum(self.first) / len(self.first), sum(self.second) / len(self.second)
 
     @property
     def difference(self) -> float:
-        """Second - first."""
-        return self.second - self.first
+        """Second - first, of the means."""
+        return self.means[1] - self.means[0]
 
     @property
-    def worse(self) -> bool:
-        """Whether the second is worse: surely where there is an interval, at all where there is none."""
-        low, high = self.interval or (self.difference, self.difference)
-        return low > 0 if lower_is_better(self.metric) else high < 0
+    def interval(self) -> Interval | None:
+        """95 % interval of the difference by itself."""
+        return None if self.found is None else two_sided(self.found)
+
+    @property
+    def gain(self) -> float:
+        """The difference, positive if the second is better."""
+        return -self.difference if lower_is_better(self.metric) else self.difference
 
 
 @dataclass(frozen=True)
@@ -53,15 +65,15 @@ class ComparedLine:
     """A row of both leaderboards.
 
     Attributes:
-        seeds: compared, shared ones where there are any.
-        reasons: why the two are not comparable; empty where they are.
+        seeds: how many each of the two has.
+        reasons: why the two are not comparable; empty if they are.
     """
 
     task: str
     model: str
     row: str
     title: str
-    seeds: int
+    seeds: tuple[int, int]
     differences: tuple[Difference, ...]
     reasons: tuple[str, ...]
 
@@ -71,11 +83,21 @@ class ComparedLine:
         return f"{self.model} / {self.task} / {self.row}"
 
     @property
+    def competes(self) -> bool:
+        """Whether it is a method's, not an anchor's."""
+        return self.row not in (BASE, VANILLA)
+
+    @property
     def worse(self) -> tuple[str, ...]:
-        """Metrics in which a comparable method is worse in the second."""
-        if self.reasons or self.row in (BASE, VANILLA):
-            return ()
+        """Metrics in which the second is surely worse."""
         return tuple(difference.metric for difference in self.differences if difference.worse)
+
+    @property
+    def unsure(self) -> tuple[str, ...]:
+        """Metrics in which the second is worse, but too few seeds can't tell whether by chance."""
+        if self.reasons or not self.competes:
+            return ()
+        return tuple(one.metric for one in self.differences if one.found is None and one.gain < 0)
 
 
 @dataclass(frozen=True)
@@ -92,21 +114,55 @@ class Comparison:
 
     @property
     def failures(self) -> list[str]:
-        """Why the second does not hold up: what is worse, or that nothing could be compared."""
-        if not any(not line.reasons for line in self.lines):
-            return ["no row of the two is comparable"]
-        return [f"{line.name}: {', '.join(line.worse)}" for line in self.lines if line.worse]
+        """Why the second does not hold up, one sentence for each reason."""
+        methods = [line for line in self.lines if line.competes]
+        if not any(not line.reasons for line in methods):
+            what = "nothing but anchors" if any(not line.reasons for line in self.lines) else "no row of the two"
+            failures = [f"{what} is comparable, so that no method was judged"]
+        else:
+            failures = [f"{line.name} is not comparable: {'; '.join(line.reasons)}" for line in methods if line.reasons]
+        vanished = [name for name in self.only_first if name.rpartition(" / ")[2] not in (BASE, VANILLA)]
+        failures += [f"{name} is missing in B" for name in vanished]
+        for line in methods:
+            if line.worse:
+                failures.append(f"{line.name} is worse in {', '.join(line.worse)}")
+            if line.unsure:
+                failures.append(
+                    f"{line.name} is lower in {', '.join(line.unsure)}, and {min(line.seeds)} seeds can't tell whether "
+                    f"by chance: run both with {FEWEST_SEEDS} or more"
+                )
+        return failures
 
 
 def compare_entries(first: Sequence[Entry], second: Sequence[Entry]) -> Comparison:
     """Lines the two up by task, model and row."""
     sides = _places(first), _places(second)
     shared = [place for place in sides[0] if place in sides[1]]
+    lines = [_compare(place, sides[0][place], sides[1][place]) for place in sorted(shared, key=_order)]
     return Comparison(
-        tuple(_compare(place, sides[0][place], sides[1][place]) for place in sorted(shared, key=_order)),
+        tuple(_judged(lines)),
         tuple(_name(place) for place in sides[0] if place not in sides[1]),
         tuple(_name(place) for place in sides[1] if place not in sides[0]),
     )
+
+
+def _judged(lines: Sequence[ComparedLine]) -> list[ComparedLine]:
+    """The lines with what is surely worse marked: one family of tests over all comparable methods and metrics."""
+    gains = {
+        f"{line.name} / {one.metric}": replace(one.found, value=one.gain)
+        for line in lines
+        if line.competes and not line.reasons
+        for one in line.differences
+        if one.found is not None
+    }
+    worse = surely_below_zero(gains)
+    return [
+        replace(
+            line,
+            differences=tuple(replace(one, worse=f"{line.name} / {one.metric}" in worse) for one in line.differences),
+        )
+        for line in lines
+    ]
 
 
 def _order(place: Place) -> tuple[str, str, int, str]:
@@ -124,9 +180,6 @@ class _Candidate:
 
     entries: Mapping[int | None, Entry]
     bases: Mapping[int | None, Entry]
-
-    def at(self, seeds: Sequence[int | None]) -> list[Entry]:
-        return [self.entries[seed] for seed in seeds]
 
 
 def _places(entries: Sequence[Entry]) -> dict[Place, dict[str, _Candidate]]:
@@ -149,30 +202,26 @@ def _compare(place: Place, first: Mapping[str, _Candidate], second: Mapping[str,
     """Compares the row in a block that both have, or else in the newest of each."""
     common = [block for block in second if block in first]
     one, other = (first[common[-1]], second[common[-1]]) if common else ([*first.values()][-1], [*second.values()][-1])
-    seeds = [seed for seed in one.entries if seed in other.entries]
-    sides = (one.at(seeds), other.at(seeds)) if seeds else (list(one.entries.values()), list(other.entries.values()))
+    sides = list(one.entries.values()), list(other.entries.values())
     reasons = tuple(why_not_comparable(sides[0][0], sides[1][0]))
-    intervals = {} if reasons else _intervals(sides, (one.bases, other.bases), paired=bool(seeds))
-    metrics = _metrics(sides)
-    task, model, row = place
+    scores = scores_of(sides[0], one.bases), scores_of(sides[1], other.bases)
     differences = [
-        Difference(
-            metric,
-            fmean(entry.metrics[metric] for entry in sides[0]),
-            fmean(entry.metrics[metric] for entry in sides[1]),
-            intervals.get(metric),
-        )
-        for metric in metrics
+        _difference(metric, scores[0][metric], scores[1][metric], not reasons)
+        for metric in sorted(scores[0].keys() & scores[1].keys(), key=_metric_order)
     ]
-    return ComparedLine(task, model, row, sides[0][0].title, len(sides[0]), tuple(differences), reasons)
+    task, model, row = place
+    seeds = len(sides[0]), len(sides[1])
+    return ComparedLine(task, model, row, sides[0][0].title, seeds, tuple(differences), reasons)
 
 
-def _metrics(sides: tuple[Sequence[Entry], Sequence[Entry]]) -> list[str]:
-    """Test and transfer accuracies and the trade-off, where every entry has them."""
-    shared = set.intersection(*(set(entry.metrics) for side in sides for entry in side))
-    transfers = sorted(name for name in shared if name.startswith("transfer_") and name.endswith("_accuracy"))
-    wanted = ["test_retain_accuracy", "test_forget_accuracy", *transfers, "trade_off"]
-    return [metric for metric in wanted if metric in shared]
+def _difference(metric: str, first: Score, second: Score, comparable: bool) -> Difference:
+    found = difference(second, first) if comparable else None
+    return Difference(metric, tuple(first.values.tolist()), tuple(second.values.tolist()), found)
+
+
+def _metric_order(metric: str) -> tuple[int, str]:
+    known = ["test_retain_accuracy", "test_forget_accuracy"]
+    return (known.index(metric) if metric in known else 3 if metric == "trade_off" else 2), metric
 
 
 def why_not_comparable(first: Entry, second: Entry) -> list[str]:
@@ -189,44 +238,3 @@ def why_not_comparable(first: Entry, second: Entry) -> list[str]:
     if not reasons and first.block != second.block:
         reasons.append("settings of the base model or of the evaluation differ")
     return reasons
-
-
-def _intervals(
-    sides: tuple[Sequence[Entry], Sequence[Entry]],
-    bases: tuple[Mapping[int | None, Entry], Mapping[int | None, Entry]],
-    paired: bool,
-) -> dict[str, Interval]:
-    """Intervals of second - first: from single predictions, or else from seeds alone, where there are several."""
-    samples = [sample_of(side, base) for side, base in zip(sides, bases, strict=True)]
-    if samples[0] is not None and samples[1] is not None:
-        one, other = _on_same_examples(samples[0], samples[1])
-        scores = resample({"first": one, "second": other})
-        shared = scores["first"].keys() & scores["second"].keys()
-        return {metric: interval(scores["second"][metric] - scores["first"][metric]) for metric in shared}
-    if not paired or len(sides[0]) < 2:
-        return {}
-    return {
-        metric: _over_seeds([b.metrics[metric] - a.metrics[metric] for a, b in zip(*sides, strict=True)])
-        for metric in _metrics(sides)
-    }
-
-
-def _on_same_examples(first: Sample, second: Sample) -> tuple[Sample, Sample]:
-    """Both samples without splits of which they know other numbers of examples (a transfer task can be cut apart)."""
-    same = {
-        name
-        for name in first.right.keys() & second.right.keys()
-        if first.right[name].shape[1] == second.right[name].shape[1]
-    }
-    kept = [Sample(one.seeds, {name: one.right[name] for name in sorted(same)}) for one in (first, second)]
-    return kept[0], kept[1]
-
-
-def _over_seeds(differences: Sequence[float]) -> Interval:
-    """Student's interval of the mean difference."""
-    from scipy import stats
-
-    if len(set(differences)) == 1:
-        return differences[0], differences[0]
-    found = stats.ttest_1samp(differences, 0.0).confidence_interval(CONFIDENCE)
-    return float(found.low), float(found.high)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from unlearnbench.leaderboard.compare import ComparedLine, Comparison, Difference
-from unlearnbench.leaderboard.render import escape
+from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 
 NOTE = (
-    "Differences are B - A in percentage points with 95 % intervals: bootstrap over test examples and shared seeds "
-    "where single predictions are known, else Student's over shared seeds, else none. Marked ✗: B is worse."
+    "Differences are B - A in percentage points of the means over seeds, with Student's 95 % interval, which knows "
+    "chance between seeds and of test examples. Seeds are not paired. With fewer than "
+    f"{FEWEST_SEEDS} seeds on either side there is no interval, and nothing is claimed. ✗: B is surely worse "
+    "(one-sided, after Holm's correction for all differences judged)."
 )
 
 
@@ -23,14 +27,15 @@ def records(comparison: Comparison) -> list[dict[str, Any]]:
             "task": line.task,
             "model": line.model,
             "row": line.row,
-            "seeds": line.seeds,
             "metric": difference.metric,
-            "a": difference.first,
-            "b": difference.second,
+            "a": difference.means[0],
+            "b": difference.means[1],
+            "a_by_seed": " ".join(f"{value:.6g}" for value in difference.first),
+            "b_by_seed": " ".join(f"{value:.6g}" for value in difference.second),
             "difference": difference.difference,
             "low": difference.interval[0] if difference.interval else None,
             "high": difference.interval[1] if difference.interval else None,
-            "worse": difference.metric in line.worse,
+            "worse": difference.worse,
             "comparable": not line.reasons,
             "reasons": "; ".join(line.reasons),
         }
@@ -70,13 +75,28 @@ def to_markdown(comparison: Comparison) -> str:
         parts += ["", f"## {escape(heading)}", "", f"| row | {' | '.join(titles)} | comparable |"]
         parts.append("| --- |" + " ---: |" * len(titles) + " --- |")
         for line in lines:
-            by_title = {title(d): text(d, d.metric in line.worse) for d in line.differences}
+            by_title = {title(d): text(d) for d in line.differences}
             cells = " | ".join(by_title.get(name, "") for name in titles)
             parts.append(f"| {escape(line.title)} | {cells} | {escape('; '.join(line.reasons)) or 'yes'} |")
+        parts += ["", *_every_seed(lines)]
     for side, names in (("A", comparison.only_first), ("B", comparison.only_second)):
         if names:
             parts += ["", f"Only in {side}: {escape(', '.join(names))}."]
     return "\n".join(parts) + "\n"
+
+
+def _every_seed(lines: list[ComparedLine]) -> list[str]:
+    """A table of every seed's value."""
+    rows = ["| every seed | metric | A | B |", "| --- | --- | --- | --- |"]
+    for line in lines:
+        for one in line.differences:
+            rows.append(f"| {escape(line.title)} | {title(one)} | {seeds(one.first)} | {seeds(one.second)} |")
+    return rows
+
+
+def seeds(values: Sequence[float]) -> str:
+    """Every seed's value in percent."""
+    return ", ".join(f"{100 * value:.1f}" for value in values)
 
 
 def to_html(comparison: Comparison) -> str:
@@ -92,6 +112,7 @@ def to_html(comparison: Comparison) -> str:
         ],
         title=title,
         text=text,
+        seeds=seeds,
         only=[("A", comparison.only_first), ("B", comparison.only_second)],
     )
 
@@ -109,12 +130,12 @@ def title(difference: Difference) -> str:
     return difference.metric.removeprefix("transfer_").replace("_accuracy", "").replace("_", " ")
 
 
-def text(difference: Difference, worse: bool) -> str:
+def text(difference: Difference) -> str:
     """From, to, and the difference with its interval."""
     sure = ""
     if difference.interval:
         low, high = difference.interval
         sure = f" [{100 * low:+.1f}, {100 * high:+.1f}]"
-    mark = " ✗" if worse else ""
-    moved = f"{100 * difference.first:.1f} → {100 * difference.second:.1f}"
-    return f"{moved} ({100 * difference.difference:+.1f}{sure}){mark}"
+    mark = " ✗" if difference.worse else ""
+    first, second = difference.means
+    return f"{100 * first:.1f} → {100 * second:.1f} ({100 * difference.difference:+.1f}{sure}){mark}"

@@ -8,19 +8,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import Field, FiniteFloat, StringConstraints
+
+from unlearnbench.leaderboard.claims import OverallClaims, TableClaims
+from unlearnbench.leaderboard.part import Part
 
 SCHEMA_VERSION = 1
 SPLITS = ("train_retain", "train_forget", "test_retain", "test_forget")
 
 Flags = Annotated[str, StringConstraints(pattern="^[01]*$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-
-
-class Part(BaseModel):
-    """Base of all parts of an entry: frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataFacts(Part):
@@ -87,9 +84,14 @@ class Entry(Part):
 
 
 class LeaderboardFile(Part):
-    """What `leaderboard.json` holds."""
+    """What `leaderboard.json` holds: results, and what the tables made of them claim.
+
+    Claims are made again from the entries wherever the file is read.
+    """
 
     schema_version: Literal[1] = 1
+    overall: tuple[OverallClaims, ...] = ()
+    tables: tuple[TableClaims, ...] = ()
     entries: tuple[Entry, ...]
 
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from unlearnbench.errors import UserError, first_line
+from unlearnbench.leaderboard.blocks import Block
+from unlearnbench.leaderboard.claiming import overall_claims, table_claims
 from unlearnbench.leaderboard.entry import SCHEMA_VERSION, Entry, LeaderboardFile
+from unlearnbench.leaderboard.overall import overall
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,9 +24,14 @@ NESTED = ("data", "hyperparameters", "edges", "metrics", "versions", "hardware")
 FIRST = ["task", "model", "row", "title", "seed", "preset", "trial_budget"]
 
 
-def to_json(entries: Sequence[Entry]) -> str:
-    """The entries as a leaderboard file."""
-    return LeaderboardFile(entries=tuple(entries)).model_dump_json(indent=1) + "\n"
+def to_json(entries: Sequence[Entry], blocks: Sequence[Block] = ()) -> str:
+    """The entries, and what their tables claim, as a leaderboard file."""
+    file = LeaderboardFile(
+        overall=overall_claims(overall(blocks)),
+        tables=tuple(table_claims(block) for block in blocks),
+        entries=tuple(entries),
+    )
+    return file.model_dump_json(indent=1) + "\n"
 
 
 def from_json(text: str, name: str) -> list[Entry]:

@@ -40,7 +40,7 @@ def paper_lines(task: str, model: str = "llama-2-7b") -> list[Line]:
         if method in transfer.index:
             mean["transfer_arc_accuracy"] = float(transfer.loc[method, "acc"]) / 100  # type: ignore[arg-type]
             mean["transfer_arc_f1"] = float(transfer.loc[method, "f1"]) / 100  # type: ignore[arg-type]
-        lines.append(Line(ROWS[method], f"{method} (paper)", (), mean, {}, {}, frozenset()))
+        lines.append(Line(ROWS[method], f"{method} (paper)", (), mean))
     return lines
 
 

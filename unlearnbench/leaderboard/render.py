@@ -7,21 +7,36 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from unlearnbench.leaderboard.blocks import Block
-from unlearnbench.leaderboard.columns import TIE, columns, is_best, percent
+from unlearnbench.leaderboard.blocks import Block, Line
+from unlearnbench.leaderboard.columns import BEST, TIE, Column, columns, percent
 from unlearnbench.leaderboard.entry import SPLITS
+from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.overall import overall
+from unlearnbench.leaderboard.overall_render import overall_markdown
 from unlearnbench.leaderboard.published import SOURCE, paper_lines
+from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
 from unlearnbench.tracking import Failure
 
 NOTE = (
-    "Accuracy and weighted F1 in percent, full-vocabulary argmax. Bold: best of the methods. Trade-off: harmonic mean "
-    "of (100 - test forget accuracy) and test retain accuracy relative to the base model. Tuning: all trials but the "
-    "best; training: the best trial. Peak memory: GPU, or the whole process on a CPU.\n\n"
-    f"{TIE}: not significantly different from the best method (paired permutation test on the same test examples with "
-    "Holm's correction, and bootstrap interval of the difference); F1 and training splits are not tested. Intervals: "
-    "95 %, bootstrap over test examples and, where there are several, seeds."
+    "Accuracy and weighted F1 in percent, full-vocabulary argmax. Trade-off: harmonic mean of (100 - test forget "
+    "accuracy) and test retain accuracy relative to the base model. Tuning: all trials but the best; training: the "
+    "best trial. Peak memory: GPU, or the whole process on a CPU.\n\n"
+    f"{BEST} and bold: the best method. {TIE}: not shown to differ from it (Games-Howell over all methods, 5 %; seeds "
+    "are a random factor, test examples are shared). Trade-off and test accuracies are judged, F1 and training splits "
+    "are not. Intervals: 95 %, over seeds and test examples. A score belongs to a method with its trials, the best one "
+    "kept: trained again with another seed, the same hyper-parameters tend to score lower."
 )
+
+
+def seeds_note(block: Block) -> str:
+    """What the block's seeds say, and what they can't."""
+    count = len(block.seeds)
+    if count <= 1:
+        return "One seed: examples only. Intervals know nothing of other seeds, and nothing is claimed between methods."
+    over = f"Mean ± standard deviation over {count} seeds ({', '.join(map(str, block.seeds))})"
+    few = f"; with fewer than {FEWEST_SEEDS} nothing is claimed between methods"
+    return f"{over}{few if count < FEWEST_SEEDS else ''}."
 
 
 def heading(block: Block) -> str:
@@ -32,8 +47,9 @@ def heading(block: Block) -> str:
 
 
 def to_markdown(blocks: Sequence[Block], with_paper: bool = False, failed: Sequence[Failure] = ()) -> str:
-    """All tables as Markdown, then the cells that have no result."""
-    parts = [f"{NOTE}\n", *(_markdown_block(block, with_paper) for block in blocks)]
+    """The table over all tasks, then each task's as Markdown, then the cells that have no result."""
+    answers = [overall_markdown(table) for table in overall(blocks)]
+    parts = [*answers, f"{NOTE}\n", *(_markdown_block(block, with_paper) for block in blocks)]
     if failed:
         reasons = [f"- {escape(failure.name)}: {escape(failure.reason)}" for failure in failed]
         parts.append("\n".join(["## Failed\n", *reasons, ""]))
@@ -44,37 +60,48 @@ def _markdown_block(block: Block, with_paper: bool) -> str:
     shown = columns(block)
     rows = [["row", *(column.title for column in shown)]]
     for line in block.lines:
-        texts = [
-            f"**{column.text(line)}**" if is_best(column, line, block.lines) else column.marked(line)
-            for column in shown
-        ]
+        texts = [f"**{column.marked(line)}**" if column.is_best(line) else column.marked(line) for column in shown]
         rows.append([escape(line.title), *texts])
     published = paper_lines(block.task) if with_paper else []
     rows += [[f"*{line.title}*", *(column.text(line) for column in shown)] for line in published]
     rows.insert(1, ["---"] + ["---:"] * len(shown))
     parts = [f"## {escape(heading(block))}\n", *("| " + " | ".join(row) + " |" for row in rows)]
-    parts += [*_intervals(block), *_fate(block)]
-    seeds = block.seeds
-    parts.append(f"\n{'One seed.' if seeds == 1 else f'Mean ± standard deviation over {seeds} seeds.'}")
-    parts += map(escape, tuning_notes(block))
+    parts += [f"\n{' '.join([seeds_note(block), *map(escape, tuning_notes(block))])}"]
+    parts += [*_every_seed(block), *_fate(block)]
     if published:
         parts.append(
-            f"Rows marked (paper) are published numbers for LLaMA-2-7B on the whole task ({SOURCE}); they were "
+            f"\nRows marked (paper) are published numbers for LLaMA-2-7B on the whole task ({SOURCE}); they were "
             "measured on another model and other data sizes and are not comparable row by row."
         )
     return "\n".join(parts) + "\n"
 
 
-def _intervals(block: Block) -> list[str]:
-    """A table of the intervals of everything that has one."""
-    shown = [column for column in columns(block) if any(column.metric in line.intervals for line in block.lines)]
-    if not shown:
-        return []
-    rows = ["", "| 95 % interval | " + " | ".join(column.title for column in shown) + " |"]
-    rows.append("| --- |" + " ---: |" * len(shown))
-    for line in block.lines:
-        rows.append(f"| {escape(line.title)} | " + " | ".join(column.interval(line) for column in shown) + " |")
+def _every_seed(block: Block) -> list[str]:
+    """For each judged column a table of means, intervals and every seed's value."""
+    rows = []
+    for column in judged(block):
+        heads = [column.title, "mean", "95 % interval", *(f"seed {seed}" for seed in block.seeds)]
+        rows += ["", f"| {' | '.join(heads)} |", "| --- | ---: | ---: |" + " ---: |" * len(block.seeds)]
+        for line in block.lines:
+            if column.metric in line.intervals:
+                texts = [
+                    column.write(line.mean[column.metric]),
+                    column.interval(line),
+                    *seed_texts(column, line, block),
+                ]
+                rows.append(f"| {escape(line.title)} | {' | '.join(texts)} |")
     return rows
+
+
+def judged(block: Block) -> list[Column]:
+    """The columns that have intervals."""
+    return [column for column in columns(block) if any(column.metric in line.intervals for line in block.lines)]
+
+
+def seed_texts(column: Column, line: Line, block: Block) -> list[str]:
+    """The line's value of each of the block's seeds; empty for a seed that it lacks."""
+    values = line.by_seed(column.metric)
+    return [column.write(values[seed]) if seed in values else "" for seed in block.seeds]
 
 
 FATES = ("correct", "generic", "other_label", "anything_else")
@@ -92,22 +119,21 @@ def _fate(block: Block) -> list[str]:
     return rows if len(rows) > 3 else []
 
 
-def escape(text: str) -> str:
-    """Text that can't break a Markdown table or bring HTML along."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
-
-
 def to_terminal(block: Block) -> Table:
-    """A block as a table for the terminal, without cost columns that do not fit there."""
+    """A block as a table for the terminal, with every seed's value below the mean, without what does not fit there."""
     shown = [column for column in columns(block) if column.metric.endswith(("accuracy", "trade_off", "parameters"))]
-    table = Table(title=Text(heading(block)), title_justify="left")
+    caption = f"{seeds_note(block)} {BEST} best method; {TIE} not shown to differ from it."
+    table = Table(title=Text(heading(block)), title_justify="left", caption=Text(caption), caption_justify="left")
     table.add_column("row")
     for column in shown:
         table.add_column(column.title, justify="right", overflow="fold")
     for line in block.lines:
-        cells = [
-            Text(column.marked(line), style="bold green" if is_best(column, line, block.lines) else "")
-            for column in shown
-        ]
-        table.add_row(Text(line.title), *cells)
+        table.add_row(Text(line.title), *(_terminal_cell(column, line) for column in shown))
     return table
+
+
+def _terminal_cell(column: Column, line: Line) -> Text:
+    cell = Text(column.marked(line), style="bold green" if column.is_best(line) else "")
+    if column.metric in line.intervals and column.by_seed(line):
+        cell.append(f"\n{' '.join(column.by_seed(line))}", style="not bold dim")
+    return cell

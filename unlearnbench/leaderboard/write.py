@@ -39,7 +39,7 @@ def write_leaderboard(
     blocks = build_blocks(entries)
     if sort != DEFAULT_SORT:
         blocks = build_blocks(entries, find_column(sort, blocks).metric)
-    texts = {"leaderboard.md": to_markdown(blocks, with_paper, failed), "leaderboard.json": to_json(entries)}
+    texts = {"leaderboard.md": to_markdown(blocks, with_paper, failed), "leaderboard.json": to_json(entries, blocks)}
     if page is not None:
         from unlearnbench.leaderboard.page.page import to_html
 

@@ -117,7 +117,7 @@ def to_frame(study: Study, found: Sequence[Found]) -> pd.DataFrame:
 
 def to_markdown(study: Study, found: Sequence[Found]) -> str:
     """A table in percent, as the paper's."""
-    from unlearnbench.leaderboard.render import escape
+    from unlearnbench.leaderboard.markdown import escape
 
     columns = [name for name in study.columns if name != "model"]
     titles = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
@@ -41,7 +42,7 @@ def to_html(
         note=NOTE.split("\n\n"),
         source=SOURCE,
         script=_resource("page.js"),
-        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        vega=_vega(),
         version=version("unlearnbench"),
     )
 
@@ -52,6 +53,11 @@ def render(template: str, **values: Any) -> str:
         loader=jinja2.FunctionLoader(_resource), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
     return environment.get_template(template).render(css=_resource("page.css"), **values)
+
+
+@cache
+def _vega() -> str:
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
 def _resource(name: str) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from unlearnbench.leaderboard.blocks import Block
-from unlearnbench.leaderboard.columns import columns, is_best
+from unlearnbench.leaderboard.columns import BEST, columns
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.page.charts import Spec, charts
 from unlearnbench.leaderboard.published import paper_lines
-from unlearnbench.leaderboard.render import heading
+from unlearnbench.leaderboard.render import heading, seeds_note
 from unlearnbench.leaderboard.shown import Examples, Shown
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
 
@@ -26,8 +26,13 @@ class CellView:
     text: str
     value: float | None
     interval: str = ""
-    best: bool = False
-    tie: bool = False
+    by_seed: Sequence[str] = ()
+    mark: str = ""
+
+    @property
+    def best(self) -> bool:
+        """Whether it is the best method's."""
+        return self.mark == BEST
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class BlockView:
 
     id: str
     heading: str
-    seeds: int
+    seeds: str
     notes: Sequence[str]
     columns: Sequence[str]
     rows: Sequence[RowView]
@@ -79,8 +84,8 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
                     column.text(line),
                     line.mean.get(column.metric),
                     column.interval(line),
-                    is_best(column, line, block.lines),
-                    column.best is not None and column.metric in line.ties,
+                    column.by_seed(line) if column.metric in line.intervals else (),
+                    column.mark(line),
                 )
                 for column in shown
             ],
@@ -92,7 +97,7 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
     return BlockView(
         f"block-{number}",
         heading(block),
-        block.seeds,
+        seeds_note(block),
         tuning_notes(block),
         [column.title for column in shown],
         rows,

@@ -52,6 +52,9 @@ class ModelConfig(Section):
     )
     context_length: int = Field(default=1024, ge=8, description="tokens of a row, at most; longer texts are cut")
     tokens_per_pass: int | None = Field(default=None, ge=1, description="tokens in one forward pass")
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads; None: OMP_NUM_THREADS, or as many as suit the model"
+    )
 
 
 class BaseConfig(Section):

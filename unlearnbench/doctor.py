@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from unlearnbench.memory import peak_bytes
 from unlearnbench.models.loading import compute_dtype, model_size, pick_device, precision
 from unlearnbench.models.resolve import find_model, resolve
 from unlearnbench.plugins import Registry
+from unlearnbench.threads import WEIGHTS_PER_THREAD, asked_threads, cores, wait_setting
 
 Status = Literal["ok", "limited", "missing"]
 GIB = 2**30
@@ -47,6 +47,7 @@ def examine(registry: Registry, results: Path) -> list[Finding]:
         _python(),
         *_packages(),
         _device(),
+        _threads(),
         _memory(),
         _four_bit(),
         _folder("cache folder", cache_root(), "set UNLEARNBENCH_CACHE to a folder that can be written"),
@@ -100,11 +101,19 @@ def _device() -> Finding:
     if device.type == "cuda":
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
         return Finding("device", "ok", f"{names}; matrix products in {dtype}")
-    found = f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads; matrix products in {dtype}"
+    found = f"CPU, {cores()} cores; matrix products in {dtype}"
     remedy = "models of a billion weights and more need a CUDA GPU"
     if torch.version.cuda:
         remedy += ": torch was built for CUDA, but sees no GPU; check the driver with nvidia-smi"
     return Finding("device", "limited", found, remedy)
+
+
+def _threads() -> Finding:
+    """How many CPU threads compute, and how they wait for one another."""
+    per_size = f"one per {WEIGHTS_PER_THREAD / 1e6:.0f}M weights of a model, at least 1 and at most {cores()}"
+    asked = asked_threads()
+    count = per_size if asked is None else f"{asked} (OMP_NUM_THREADS)"
+    return Finding("threads", "ok", f"{count}, unless model.threads says otherwise; {wait_setting()}")
 
 
 def _memory() -> Finding:

@@ -7,6 +7,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from unlearnbench.threads import wait_setting
+
 PACKAGES = ("unlearnbench", "torch", "transformers", "peft", "bitsandbytes", "datasets", "optuna", "scikit-learn")
 
 
@@ -16,7 +18,8 @@ def environment() -> dict[str, str]:
 
     facts = {f"version.{name}": _version(name) for name in PACKAGES}
     facts["version.python"] = platform.python_version()
-    facts["hardware.cpu"] = f"{_cpu_name()}, {torch.get_num_threads()} threads of {os.cpu_count()} CPUs"
+    facts["hardware.cpu"] = f"{_cpu_name()}, {os.cpu_count()} CPUs"
+    facts["hardware.openmp"] = wait_setting()
     if torch.cuda.is_available():
         facts["hardware.gpu"] = f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
     return facts

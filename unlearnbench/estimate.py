@@ -12,6 +12,7 @@ from unlearnbench.memory import ModelSize, peak_bytes
 from unlearnbench.models.loading import compute_dtype, model_size, pick_device, precision
 from unlearnbench.rows import BASE, VANILLA
 from unlearnbench.task import Example
+from unlearnbench.threads import threads_for
 
 CHARACTERS_PER_TOKEN = 4.0
 # Share of the measured matrix-product rate that a whole training step reaches.
@@ -24,6 +25,7 @@ class Estimator:
 
     config: RunConfig
     _sizes: dict[str, ModelSize] = field(default_factory=dict)
+    _threads: dict[str, int] = field(default_factory=dict)
 
     def seconds(self, cell: Cell) -> float:
         """A cell's training and evaluation, without loading; the base model is counted in the base cell."""
@@ -50,7 +52,14 @@ class Estimator:
                 )
             )
             work += trials * ((6 if method.soft_prompt() is None else 4) * seen * method.epochs + judged)
-        return work * self._size(cell).parameters / (EFFICIENCY * self._rate())
+        return work * self._size(cell).parameters / (EFFICIENCY * self._rate(self.threads(cell)))
+
+    def threads(self, cell: Cell) -> int:
+        """CPU threads that the cell is computed with."""
+        model = cell.workplace.model
+        if model.identity not in self._threads:
+            self._threads[model.identity] = threads_for(self.config.model, model)
+        return self._threads[model.identity]
 
     def peak_bytes(self, cell: Cell) -> int:
         """Peak memory of the cell's heaviest stage."""
@@ -79,9 +88,9 @@ class Estimator:
             self._sizes[model.identity] = model_size(model)
         return self._sizes[model.identity]
 
-    def _rate(self) -> float:
+    def _rate(self, threads: int) -> float:
         device = pick_device(self.config.model)
-        return matmul_rate(str(device), str(compute_dtype(self.config.model, device)).removeprefix("torch."))
+        return matmul_rate(str(device), str(compute_dtype(self.config.model, device)).removeprefix("torch."), threads)
 
     def _tokens(self, examples: tuple[Example, ...]) -> float:
         longest = self.config.model.context_length
@@ -89,20 +98,25 @@ class Estimator:
 
 
 @cache
-def matmul_rate(device: str, dtype: str) -> float:
-    """Floating-point operations per second of a large matrix product on this machine."""
+def matmul_rate(device: str, dtype: str, threads: int) -> float:
+    """Floating-point operations per second of a large matrix product on this machine, with so many CPU threads."""
     import time
 
     import torch
 
-    size = 1024 if device == "cpu" else 8192
-    matrix = torch.randn(size, size, device=device, dtype=getattr(torch, dtype))
-    matrix @ matrix
-    if device != "cpu":
-        torch.cuda.synchronize()
-    start, repeats = time.perf_counter(), 4
-    for _ in range(repeats):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        size = 1024 if device == "cpu" else 8192
+        matrix = torch.randn(size, size, device=device, dtype=getattr(torch, dtype))
         matrix @ matrix
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return float(repeats * 2 * size**3 / (time.perf_counter() - start))
+        if device != "cpu":
+            torch.cuda.synchronize()
+        start, repeats = time.perf_counter(), 4
+        for _ in range(repeats):
+            matrix @ matrix
+        if device != "cpu":
+            torch.cuda.synchronize()
+        return float(repeats * 2 * size**3 / (time.perf_counter() - start))
+    finally:
+        torch.set_num_threads(before)

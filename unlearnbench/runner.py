@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from unlearnbench.attempts import Attempts
 from unlearnbench.base import BaseFailedError, BaseModel
 from unlearnbench.config import RunConfig, dump_experiment
@@ -32,6 +34,7 @@ from unlearnbench.result import CellResult
 from unlearnbench.rows import VANILLA
 from unlearnbench.search import CellFailedError, Search, describe
 from unlearnbench.storage import stop_on_full_storage
+from unlearnbench.threads import threads_for
 from unlearnbench.tracking import INVOCATION, Store
 from unlearnbench.tuned import Tuned
 from unlearnbench.workbench import Workbench
@@ -75,6 +78,7 @@ class Runner:
     _deadline: float = math.inf
     _nothing_left: set[str] = field(default_factory=set)
     _failed: dict[str, str] = field(default_factory=dict)
+    _threads: dict[str, int] = field(default_factory=dict)
 
     def run(self, cells: Sequence[Cell], todo: Mapping[str, float]) -> Outcome:
         """Runs the cells whose keys are in `todo`, which holds their estimated seconds.
@@ -163,7 +167,8 @@ class Runner:
         self.reporter.cell_started(cell.name, estimate)
         self._deadline = time.monotonic() + (self.config.cell_timeout or math.inf)
         try:
-            with self.store.record("cell", cell.name, tags={**tags, **cell_tags(cell)}) as record:
+            tags = {**tags, "hardware.threads": str(self._set_threads(cell.workplace)), **cell_tags(cell)}
+            with self.store.record("cell", cell.name, tags=tags) as record:
                 result = self._measured_result(cell, claim, record)
         except UserError:
             raise
@@ -282,8 +287,17 @@ class Runner:
     def _workbench(self, workplace: Workplace) -> Workbench:
         if self._bench is None or self._bench.workplace is not workplace:
             self._bench = None  # frees the former weights before new ones are loaded
+            self._set_threads(workplace)
             self._bench = Workbench(workplace, list(self.metrics))
         return self._bench
+
+    def _set_threads(self, workplace: Workplace) -> int:
+        """Sets how many CPU threads compute, and returns it."""
+        model = workplace.model
+        if model.identity not in self._threads:
+            self._threads[model.identity] = threads_for(self.config.model, model)
+        torch.set_num_threads(self._threads[model.identity])
+        return self._threads[model.identity]
 
 
 def _summary(evaluations: Mapping[str, Evaluation]) -> str:

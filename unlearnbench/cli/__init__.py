@@ -9,6 +9,7 @@ from rich.console import Console
 
 from unlearnbench.cli import check, compare, data, doctor, leaderboard, listing, new, run, study, ui
 from unlearnbench.errors import UserError
+from unlearnbench.threads import wait_passively
 
 app = typer.Typer(
     name="unlearnbench",
@@ -31,6 +32,7 @@ app.add_typer(new.app, name="new")
 
 def main() -> None:
     """Entry point: a UserError becomes one sentence and exit code 2."""
+    wait_passively()
     try:
         app()
     except UserError as error:

@@ -15,7 +15,7 @@ from unlearnbench.config import RunConfig, build_config
 from unlearnbench.grid import Cell, build_grid
 from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.plugins import registry
-from unlearnbench.reporting import make_reporter
+from unlearnbench.reporting import LogDisplay
 from unlearnbench.runner import Outcome, Runner
 from unlearnbench.tracking import AHEAD, KIND, Store
 from unlearnbench.workbench import Workbench
@@ -47,7 +47,7 @@ def configured(request: pytest.FixtureRequest, model_folder: Path, data_folder: 
 def prepared(config: RunConfig) -> tuple[Runner, Cell]:
     """A process's runner, and the cell of the method."""
     (cell,) = [cell for cell in build_grid(config, registry()) if cell.choice is not None]
-    return Runner(config, Store(config.results), make_reporter(Console(), [1.0], True)), cell
+    return Runner(config, Store(config.results), LogDisplay(Console(), [1.0], True).reporter(0)), cell
 
 
 def run(runner: Runner, cell: Cell) -> Outcome:

@@ -82,7 +82,8 @@ def test_commands_wait_passively_unless_told_otherwise(given: dict[str, str], ex
 
 def test_openmp_of_torch_honours_the_policy() -> None:
     """GNU's library tells what it has read when it is loaded."""
-    if "libgomp" not in Path("/proc/self/maps").read_text(encoding="utf-8"):
+    maps = Path("/proc/self/maps")
+    if not maps.is_file() or "libgomp" not in maps.read_text(encoding="utf-8"):
         pytest.skip("torch uses another OpenMP library here")
     environment = {name: value for name, value in os.environ.items() if name not in WAIT_SETTINGS}
     code = "from unlearnbench.threads import wait_passively; wait_passively(); import torch"

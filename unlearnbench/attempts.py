@@ -58,8 +58,11 @@ class Attempts:
             self._taken(values).touch()
         return attempt
 
-    def ahead(self, several: Sequence[dict[str, Any]]) -> bool:
+    def ahead(self, several: Sequence[dict[str, Any]], on_begin: Callable[[], None] = lambda: None) -> bool:
         """Makes and saves the first of these attempts that nobody has begun, for the process that runs the cell.
+
+        Args:
+            on_begin: called before a training begins.
 
         Returns:
             Whether there was one.
@@ -70,6 +73,7 @@ class Attempts:
                 continue
             try:
                 if not self._is_over(values):
+                    on_begin()
                     self._save(values, self._train(values))
                     self.checkpoints(values).clear()
                     return True

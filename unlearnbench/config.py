@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from unlearnbench.data.checks import OnLeakage
 from unlearnbench.data.source import DataRoot
@@ -117,6 +118,9 @@ class RunConfig(Section):
     keep_models: bool = Field(
         default=False, description="keep unlearned weights, and the base model behind a soft prompt"
     )
+    jobs: int | Literal["auto"] = Field(
+        default="auto", description="processes of this machine that share the cells: a number, or as many as it bears"
+    )
     checkpoint_seconds: float = Field(default=600.0, ge=0, description="seconds between two snapshots of a training")
     cell_timeout: float | None = Field(default=None, gt=0, description="seconds after which a cell is given up")
     model: ModelConfig = ModelConfig()
@@ -126,9 +130,16 @@ class RunConfig(Section):
         default_factory=dict, description="options of tasks and fixed hyper-parameters of methods, by name"
     )
 
+    @field_validator("jobs", mode="before")
+    @classmethod
+    def _is_a_number_of_jobs(cls, value: Any) -> Any:
+        if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise PydanticCustomError("jobs", "must be a whole number from 1, or auto")
+        return value
 
-# Where results lie says nothing about them, and a database's URL may hold a password.
-LOCAL_SETTINGS = ("results", "tracking_uri", "optuna_storage", "keep_models")
+
+# Where results lie and how many processes made them says nothing about them, and a database's URL may hold a password.
+LOCAL_SETTINGS = ("results", "tracking_uri", "optuna_storage", "keep_models", "jobs")
 
 
 def preset_names() -> list[str]:

@@ -14,16 +14,13 @@ from typing import Literal
 from unlearnbench.cache import cache_root
 from unlearnbench.config import DEFAULT_PRESET, RunConfig, build_config, preset_names
 from unlearnbench.errors import UserError, first_line
-from unlearnbench.memory import peak_bytes
+from unlearnbench.memory import GIB, LIBRARIES_BYTES, peak_bytes
 from unlearnbench.models.loading import compute_dtype, model_size, pick_device, precision
 from unlearnbench.models.resolve import find_model, resolve
 from unlearnbench.plugins import Registry
 from unlearnbench.threads import WEIGHTS_PER_THREAD, asked_threads, cores, wait_setting
 
 Status = Literal["ok", "limited", "missing"]
-GIB = 2**30
-# Python, torch and the other libraries need about this much beside a model.
-LIBRARIES_BYTES = 1.5 * GIB
 
 
 @dataclass(frozen=True)

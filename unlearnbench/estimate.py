@@ -82,6 +82,10 @@ class Estimator:
             quantised,
         )
 
+    def parameters(self, cell: Cell) -> int:
+        """Number of weights of the cell's model."""
+        return self._size(cell).parameters
+
     def _size(self, cell: Cell) -> ModelSize:
         model = cell.workplace.model
         if model.identity not in self._sizes:

@@ -12,6 +12,9 @@ HIDDEN_VALUES, INTERMEDIATE_VALUES = 11, 6
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 OPTIMISER_BYTES = {"adamw": 8, "adamw-8bit": 2, "paged-adamw-8bit": 2}
 NF4_BYTES = 0.53
+GIB = 2**30
+# Python, torch and the other libraries need about this much beside a model.
+LIBRARIES_BYTES = 3 * GIB // 2
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -50,9 +52,35 @@ class Outcome:
         failed: reason of each cell that failed, here or meanwhile in another process, by its name.
     """
 
-    done: int
-    elsewhere: int
-    failed: dict[str, str]
+    done: int = 0
+    elsewhere: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(self.done + other.done, self.elsewhere + other.elsewhere, self.failed | other.failed)
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One call of the command line, which may run cells in several processes.
+
+    Attributes:
+        tags: of all its cells.
+        failed_before: runs of cells that had failed before it began, which it is to try again.
+    """
+
+    tags: Mapping[str, str]
+    failed_before: frozenset[str]
+
+
+@contextmanager
+def invocation(config: RunConfig, store: Store, cells: int) -> Iterator[Invocation]:
+    """Records an invocation that runs so many cells."""
+    failed_before = frozenset(failure.run_id for failure in store.failed_cells().values())
+    tags = {"preset": config.preset, **environment()}
+    with store.record("invocation", f"{config.preset}: {cells} cells", tags=tags) as record:
+        attach(record, {"config.yaml": dump_experiment(config)})
+        yield Invocation({**tags, INVOCATION: record.run_id}, failed_before)
 
 
 class CellTimeoutError(CellFailedError):
@@ -66,6 +94,8 @@ class Runner:
     Attributes:
         metrics: registered metrics, computed on every split.
         force: whether cells that have been tuned before are tuned anew.
+        threads: that compute, by the model's identity; a model that is missing gets as many as suit it.
+        failed: reason of each cell of the run that has failed, by name, for the cells that would take its values.
     """
 
     config: RunConfig
@@ -73,12 +103,12 @@ class Runner:
     reporter: Reporter
     metrics: Sequence[Metric] = ()
     force: bool = False
+    threads: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     _bench: Workbench | None = None
     _without_base: dict[int, str] = field(default_factory=dict)
     _deadline: float = math.inf
     _nothing_left: set[str] = field(default_factory=set)
-    _failed: dict[str, str] = field(default_factory=dict)
-    _threads: dict[str, int] = field(default_factory=dict)
 
     def run(self, cells: Sequence[Cell], todo: Mapping[str, float]) -> Outcome:
         """Runs the cells whose keys are in `todo`, which holds their estimated seconds.
@@ -86,30 +116,23 @@ class Runner:
         Processes that share a results folder share the work: a cell that another one has claimed is left to it, and
         taken over where that one dies. Meanwhile a process with nothing else to do helps with its trials.
         """
-        if not todo:
-            return Outcome(0, 0, {})
-        done = elsewhere = 0
-        failed = self._failed = {}
-        failed_before = {failure.run_id for failure in self.store.failed_cells().values()}
-        tags = {"preset": self.config.preset, **environment()}
-        name = f"{self.config.preset}: {len(todo)} cells"
-        with self.reporter, self.store.record("invocation", name, tags=tags) as invocation:
-            attach(invocation, {"config.yaml": dump_experiment(self.config)})
-            tags[INVOCATION] = invocation.run_id
-            for cell, claim in self._claimed([cell for cell in cells if cell.key in todo]):
-                if not self.force and self.store.is_finished(cell.key):
-                    elsewhere += 1
-                    continue
-                failure = None if self.force else self.store.failure(cell.key)
-                if failure is not None and failure.run_id not in failed_before:
-                    failed[cell.name] = failure.reason
-                    continue
-                self.store.close_interrupted(cell.key)
-                reason = self._run_cell(cell, todo[cell.key], claim, tags)
-                done += reason is None
-                if reason:
-                    failed[cell.name] = reason
-        return Outcome(done, elsewhere, failed)
+        outcome = Outcome()
+        self.failed = {}
+        if todo:
+            with invocation(self.config, self.store, len(todo)) as begun:
+                for cell, claim in self._claimed([cell for cell in cells if cell.key in todo]):
+                    outcome += self._run_claimed(cell, todo[cell.key], claim, begun)
+        return outcome
+
+    def run_one(self, cell: Cell, estimate: float, begun: Invocation) -> Outcome | None:
+        """Runs a cell, or returns None at once if another process has claimed it."""
+        claim = _claim(self.store, cell)
+        if not claim.acquire():
+            return None
+        try:
+            return self._run_claimed(cell, estimate, claim, begun)
+        finally:
+            claim.release()
 
     def help(self, cells: Iterable[Cell]) -> bool:
         """Trains one trial of a cell that another process runs.
@@ -123,8 +146,10 @@ class Runner:
             choice, tuning = cell.choice, self.config.tuning
             several = first_values(tuning.design, choice.space, choice.defaults, tuning.trials, cell.workplace.seed)[1:]
             bench = self._workbench(cell.workplace)
+            attempts = Attempts(cell, cell.choice, bench, self.store, self.reporter.step)
+            about = f"a trial of {cell.name} for the process that runs it"
             try:
-                if Attempts(cell, cell.choice, bench, self.store, self.reporter.step).ahead(several):
+                if attempts.ahead(several, on_begin=partial(self.reporter.stage, about)):
                     return True
             except Exception as error:
                 # The process that runs the cell will meet the same error, and records it.
@@ -139,7 +164,7 @@ class Runner:
 
         A cell that takes another one's values comes after that one, which may be in the hands of another process.
         """
-        waiting = deque((cell, Claim(self.store.results / "work" / f"{cell.key}.lease")) for cell in cells)
+        waiting = deque((cell, _claim(self.store, cell)) for cell in cells)
         refused = 0
 
         def leader_is_open(cell: Cell) -> bool:
@@ -161,6 +186,20 @@ class Runner:
                 yield cell, claim
             finally:
                 claim.release()
+
+    def _run_claimed(self, cell: Cell, estimate: float, claim: Claim, begun: Invocation) -> Outcome:
+        """Runs a cell unless another process has meanwhile."""
+        if not self.force and self.store.is_finished(cell.key):
+            return Outcome(elsewhere=1)
+        failure = None if self.force else self.store.failure(cell.key)
+        if failure is not None and failure.run_id not in begun.failed_before:
+            return Outcome(failed={cell.name: failure.reason})
+        self.store.close_interrupted(cell.key)
+        reason = self._run_cell(cell, estimate, claim, begun.tags)
+        if reason is None:
+            return Outcome(done=1)
+        self.failed[cell.name] = reason
+        return Outcome(failed={cell.name: reason})
 
     def _run_cell(self, cell: Cell, estimate: float, claim: Claim, tags: Mapping[str, str]) -> str | None:
         """Runs and records one cell; returns the reason if it failed."""
@@ -240,7 +279,7 @@ class Runner:
 
     def _found(self, leader: Cell, space: Space) -> Tuned:
         """What the cell whose values others take has found."""
-        reason = self._failed.get(leader.name)
+        reason = self.failed.get(leader.name)
         run = None if reason else self.store.tuned(leader.search, leader.workplace.seed)
         if run is None:
             failure = self.store.failure(leader.key)
@@ -294,10 +333,29 @@ class Runner:
     def _set_threads(self, workplace: Workplace) -> int:
         """Sets how many CPU threads compute, and returns it."""
         model = workplace.model
-        if model.identity not in self._threads:
-            self._threads[model.identity] = threads_for(self.config.model, model)
-        torch.set_num_threads(self._threads[model.identity])
-        return self._threads[model.identity]
+        if model.identity not in self.threads:
+            self.threads[model.identity] = threads_for(self.config.model, model)
+        torch.set_num_threads(self.threads[model.identity])
+        return self.threads[model.identity]
+
+
+def record_loss(store: Store, cell: Cell, reason: str, begun: Invocation) -> Outcome:
+    """Records that a cell failed whose processes died, unless a process of another run has it now."""
+    claim = _claim(store, cell)
+    if not claim.acquire():
+        return Outcome(elsewhere=1)
+    try:
+        store.close_interrupted(cell.key)
+        with store.record("cell", cell.name, tags={**begun.tags, **cell_tags(cell)}):
+            raise CellFailedError(reason)
+    except CellFailedError:
+        return Outcome(failed={cell.name: reason})
+    finally:
+        claim.release()
+
+
+def _claim(store: Store, cell: Cell) -> Claim:
+    return Claim(store.results / "work" / f"{cell.key}.lease")
 
 
 def _summary(evaluations: Mapping[str, Evaluation]) -> str:

@@ -70,6 +70,7 @@ class Store:
     """Reads and writes one experiment of the MLflow store of a results folder.
 
     Attributes:
+        experiment: its name.
         optuna_storage: URL of the database of tuning studies.
         artifacts: stores and finds the files of runs.
     """
@@ -91,6 +92,7 @@ class Store:
         """
         from mlflow.exceptions import MlflowException
 
+        self.experiment = experiment
         results = results.resolve()
         try:
             results.mkdir(parents=True, exist_ok=True)

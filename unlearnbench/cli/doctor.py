@@ -22,7 +22,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what this machine can run, what is missing, and the remedy. Exit code 1 if preset quick can't run."""
-    from unlearnbench.cli.run import quiet_libraries
+    from unlearnbench.quiet import quiet_libraries
 
     quiet_libraries()
     from unlearnbench.doctor import blocks_quick_preset, examine

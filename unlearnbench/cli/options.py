@@ -28,6 +28,10 @@ Assignments = Annotated[
 Results = Annotated[Path | None, typer.Option(help="Folder for the MLflow and Optuna stores.")]
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow server instead of the results folder.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="YAML file of settings; flags win over it.")]
+Jobs = Annotated[
+    str | None,
+    typer.Option(help="Processes of this machine that share the cells: a number, or auto for as many as it bears."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="One line per cell.")]
 
 
@@ -49,6 +53,11 @@ def numbers(option: str, text: str | None) -> list[int] | None:
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise UserError(f"{option} is {text!r}, but must be whole numbers from 0, separated by commas, as in 0,1,2.")
     return [int(part) for part in parts]
+
+
+def number_or_word(text: str | None) -> int | str | None:
+    """A whole number if it is one."""
+    return int(text) if text is not None and re.fullmatch(r"-?[0-9]+", text) else text
 
 
 def fraction(option: str, text: str | None) -> tuple[int, int]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +17,7 @@ from unlearnbench.cli.options import (
     Assignments,
     ConfigFile,
     DataRoot,
+    Jobs,
     Models,
     Preset,
     Quiet,
@@ -28,6 +28,7 @@ from unlearnbench.cli.options import (
     fraction,
     merged,
     names,
+    number_or_word,
     numbers,
 )
 from unlearnbench.config import RunConfig, build_config, dump_config, preset_statement, read_file
@@ -70,6 +71,7 @@ def run(
     shard: Annotated[
         str | None, typer.Option(help="I/N: only the I-th of N parts of the grid, from 1/N to N/N.")
     ] = None,
+    jobs: Jobs = None,
     executor: Annotated[Literal["local", "ray"], typer.Option(help="Where cells run.")] = "local",
     ray_address: Annotated[str | None, typer.Option(help="Ray cluster; default: one on this machine.")] = None,
     gpus_per_cell: Annotated[float, typer.Option(min=0, help="With ray: GPUs a cell takes, or a share of one.")] = 0,
@@ -92,6 +94,7 @@ def run(
         "optuna_storage": optuna_storage,
         "keep_models": keep_models,
         "cell_timeout": cell_timeout,
+        "jobs": number_or_word(jobs),
     }
     given = merged(flags, set_, {"tuning": {"trials": trials}, "model": {"device": device}})
     effective = build_config(read_file(config) if config else {}, given)
@@ -131,11 +134,14 @@ def _run(
     quiet: bool,
 ) -> int:
     """Returns the exit code: 0, or 1 when a cell failed, or 130 after Ctrl-C."""
+    from unlearnbench.quiet import quiet_libraries
+
     quiet_libraries()
     from unlearnbench.estimate import Estimator
     from unlearnbench.grid import build_grid, follow, shard_of
-    from unlearnbench.reporting import duration, make_reporter
-    from unlearnbench.runner import Runner
+    from unlearnbench.processes.count import plan_processes
+    from unlearnbench.processes.run import run_cells
+    from unlearnbench.reporting import duration, make_display
     from unlearnbench.tracking import Store
 
     known = registry()
@@ -157,9 +163,10 @@ def _run(
         if promised := _promise(cells):
             console.print(promised, markup=False, highlight=False, soft_wrap=True)
     note = f", {len(failed_before)} failed before (--retry-failed runs them again)" if failed_before else ""
+    planned = plan_processes(config, cells, todo, estimator)
     console.print(
         f"{len(todo)} cells to run, {len(cells) - len(todo) - len(failed_before)} finished before{note}; "
-        f"estimated time {duration(sum(todo.values()))}.",
+        f"estimated time {duration(sum(todo.values()))}{planned.statement if where.executor == 'local' else ''}.",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -167,16 +174,16 @@ def _run(
     if dry_run:
         return 0
     try:
+        count, start = planned.count, None
         if where.executor == "ray":
-            from unlearnbench.ray_executor import run_on_ray
+            from unlearnbench.processes.ray import RayWorkers, connect
 
-            outcome = run_on_ray(
-                config, cells, todo, force=force, address=where.ray_address, gpus_per_cell=where.gpus_per_cell
-            )
-        else:
-            metrics = [registered.item() for registered in known.metrics.values()]
-            reporter = make_reporter(console, list(todo.values()), quiet)
-            outcome = Runner(config, store, reporter, metrics, force).run(cells, todo)
+            most = planned.count if config.jobs != "auto" else planned.most
+            count = min(connect(where.ray_address, where.gpus_per_cell), most)
+            start = partial(RayWorkers, gpus_per_cell=where.gpus_per_cell)
+        display = make_display(console, list(todo.values()), quiet, count)
+        metrics = list(known.metrics)
+        outcome = run_cells(config, store, cells, todo, display, count, metrics=metrics, force=force, start=start)
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where this run stopped.")
         return 130
@@ -250,20 +257,3 @@ def _show_result(console: Console, store: Store, keys: set[str]) -> None:
         written = write_leaderboard(entries, store.results, failed=list(store.failed_cells().values()))
         names = ", ".join(path.name for path in written)
         console.print(f"leaderboard of {store.results}: {names}", markup=False, highlight=False, soft_wrap=True)
-
-
-def quiet_libraries() -> None:
-    """Progress bars and advice of the libraries underneath would tear up our own display."""
-    import os
-
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft|optuna)\.")
-    import datasets
-    import transformers
-
-    logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
-    datasets.disable_progress_bars()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()

@@ -11,6 +11,7 @@ from unlearnbench.cli.options import (
     Assignments,
     ConfigFile,
     DataRoot,
+    Jobs,
     Models,
     Preset,
     Quiet,
@@ -20,6 +21,7 @@ from unlearnbench.cli.options import (
     Trials,
     merged,
     names,
+    number_or_word,
     numbers,
 )
 from unlearnbench.config import RunConfig, build_config, preset_statement, read_file
@@ -41,6 +43,7 @@ def study(
     set_: Assignments = None,
     results: Results = None,
     tracking_uri: TrackingUri = None,
+    jobs: Jobs = None,
     config: ConfigFile = None,
     quiet: Quiet = False,
 ) -> None:
@@ -55,6 +58,7 @@ def study(
         "data_root": data_root,
         "results": results,
         "tracking_uri": tracking_uri,
+        "jobs": number_or_word(jobs),
     }
     given = merged(flags, set_, {"tuning": {"trials": trials}})
     raise typer.Exit(_run(name, build_config(file, given), Console(), quiet))
@@ -62,11 +66,11 @@ def study(
 
 def _run(name: str, config: RunConfig, console: Console, quiet: bool) -> int:
     """Returns the exit code: 0, or 1 when a cell failed, or 130 after Ctrl-C."""
-    from unlearnbench.cli.run import quiet_libraries
+    from unlearnbench.quiet import quiet_libraries
 
     quiet_libraries()
     from unlearnbench.grid import build_grid, follow
-    from unlearnbench.reporting import make_reporter
+    from unlearnbench.reporting import make_display
     from unlearnbench.studies import run as runs
     from unlearnbench.studies.embedding_study import only_prompted, write_embedding
     from unlearnbench.studies.points import STUDIES, Point
@@ -85,7 +89,7 @@ def _run(name: str, config: RunConfig, console: Console, quiet: bool) -> int:
     tuned = store.tuned_seeds()
     planned = [(point, follow(cells, tuned)) for point, cells in planned]
     try:
-        failed = runs.run_points(planned, store, lambda todo: make_reporter(console, todo, quiet), announce)
+        failed = runs.run_points(planned, store, lambda *run: make_display(console, run[0], quiet, run[1]), announce)
         for cell, reason in failed.items():
             announce(f"failed: {cell}: {reason}")
         if name == "embedding":

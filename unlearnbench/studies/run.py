@@ -12,16 +12,18 @@ from unlearnbench.grid import Cell, build_grid
 from unlearnbench.hyperparameters import declared
 from unlearnbench.leaderboard.stored import read_entries
 from unlearnbench.plugins import Registry
-from unlearnbench.reporting import Reporter
+from unlearnbench.processes.count import plan_processes
+from unlearnbench.processes.run import run_cells
+from unlearnbench.reporting import Display
 from unlearnbench.rows import BASE
-from unlearnbench.runner import Runner
 from unlearnbench.studies.files import write_files
 from unlearnbench.studies.outcome import collect, published, to_frame, to_markdown
 from unlearnbench.studies.plots import draw
 from unlearnbench.studies.points import Point, Study
 from unlearnbench.tracking import Store
 
-MakeReporter = Callable[[list[float]], Reporter]
+# Makes a display for cells of these estimated seconds and so many processes.
+MakeDisplay = Callable[[list[float], int], Display]
 
 
 def plan(study: Study, config: RunConfig, registry: Registry) -> list[tuple[Point, list[Cell]]]:
@@ -42,20 +44,23 @@ def plan(study: Study, config: RunConfig, registry: Registry) -> list[tuple[Poin
 
 
 def run_points(
-    planned: Sequence[tuple[Point, list[Cell]]],
+    points: Sequence[tuple[Point, list[Cell]]],
     store: Store,
-    make_reporter: MakeReporter,
+    make_display: MakeDisplay,
     announce: Callable[[str], None],
 ) -> dict[str, str]:
     """Runs what is not finished yet; returns the reason of each failed cell."""
     failed: dict[str, str] = {}
-    for point, cells in planned:
+    for point, cells in points:
         finished = store.finished_cells()
         estimator = Estimator(point.config)
         todo = {cell.key: estimator.seconds(cell) for cell in cells if cell.key not in finished}
         values = ", ".join(f"{name} = {value}" for name, value in point.values.items())
-        announce(f"{values}: {len(todo)} cells to run, {len(cells) - len(todo)} finished before")
-        failed |= Runner(point.config, store, make_reporter(list(todo.values()))).run(cells, todo).failed
+        planned = plan_processes(point.config, cells, todo, estimator)
+        left = f"{len(todo)} cells to run, {len(cells) - len(todo)} finished before"
+        announce(f"{values}: {left}{planned.statement}")
+        display = make_display(list(todo.values()), planned.count)
+        failed |= run_cells(point.config, store, cells, todo, display, planned.count).failed
     return failed
 
 

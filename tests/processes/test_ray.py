@@ -32,7 +32,7 @@ def command(model_folder: Path, data_folder: Path, results: Path, *more: str) ->
 def busy_workers(driver: int) -> list[psutil.Process]:
     """The worker processes of a driver's cluster that run a cell."""
     children = psutil.Process(driver).children(recursive=True)
-    return [child for child in children if "ray::_run_cell" in " ".join(child.cmdline())]
+    return [child for child in children if "ray::_Actor.do" in " ".join(child.cmdline())]
 
 
 def running_cells(database: Path) -> int:

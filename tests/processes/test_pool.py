@@ -1,0 +1,98 @@
+"""What becomes of what processes tell; the processes are made up."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.processes.test_schedule import HERE, FakeCell, schedule
+from unlearnbench.engine.training import Progress
+from unlearnbench.errors import UserError
+from unlearnbench.processes.messages import CellDone, Happened, Lost, Message, Order, Ready, Stopped
+from unlearnbench.processes.pool import run_pool
+from unlearnbench.processes.schedule import RETRIES
+from unlearnbench.processes.worker import WorkerError
+from unlearnbench.reporting import LogDisplay
+from unlearnbench.runner import Outcome
+
+
+class FakeWorkers:
+    """Answers each order with what was prepared for its cell, in turn; then with a cell that is done."""
+
+    def __init__(self, count: int, answers: dict[str, list[list[Message]]], starts: bool = True) -> None:
+        self.answers, self.first = answers, Ready() if starts else Lost("exit code 1")
+        self.told: list[tuple[int, Message]] = []
+        self.given: list[tuple[int, Order]] = []
+        self.restarted: list[int] = []
+        self.told = [(worker, self.first) for worker in range(count)]
+
+    def give(self, worker: int, order: Order) -> None:
+        self.given.append((worker, order))
+        prepared = self.answers.get(order.key, [])
+        answer = prepared.pop(0) if prepared else [CellDone(Outcome(done=1))]
+        self.told += [(worker, message) for message in answer]
+
+    def receive(self, seconds: float) -> list[tuple[int, Message]]:
+        told, self.told = self.told, []
+        return told
+
+    def restart(self, worker: int) -> None:
+        self.restarted.append(worker)
+        self.told.append((worker, self.first))
+
+
+def run(workers: FakeWorkers, *cells: FakeCell) -> tuple[Outcome, str]:
+    plan, _ = schedule(*cells, trials=0)
+    output = StringIO()
+    display = LogDisplay(Console(file=output, width=200), [1.0] * len(cells), quiet=False, processes=2)
+
+    def give_up(cell: Any, reason: str) -> Outcome:
+        return Outcome(failed={cell.key: reason})
+
+    return run_pool(workers, plan, display, give_up), output.getvalue()
+
+
+def test_events_are_shown_and_outcomes_added_up() -> None:
+    events: list[Message] = [
+        Happened("cell_started", ("m / sst2 / seed 0 / ga", 1.0)),
+        Happened("stage", ("trial 1",)),
+        Happened("step", (Progress(1, 2, 0, 0.5),)),
+        Happened("cell_ended", ("FAILED: it diverged",)),
+        CellDone(Outcome(failed={"a": "it diverged"})),
+    ]
+    outcome, shown = run(FakeWorkers(2, {"a": [events]}), FakeCell("a", HERE), FakeCell("b", HERE))
+    assert outcome == Outcome(done=1, failed={"a": "it diverged"})
+    lines = [line.split(" ", 1)[1] for line in shown.splitlines()]
+    assert lines[0].startswith("[1] cell 1/2: m / sst2 / seed 0 / ga")
+    assert lines[1:] == ["[1]   trial 1", "[1]   FAILED: it diverged"]
+
+
+def test_lost_process_is_replaced_and_its_cell_run_again() -> None:
+    workers = FakeWorkers(1, {"a": [[Happened("cell_started", ("a", 1.0)), Lost("killed by SIGKILL")]]})
+    outcome, shown = run(workers, FakeCell("a", HERE))
+    assert outcome == Outcome(done=1)
+    assert [order.key for _, order in workers.given] == ["a", "a"]
+    assert workers.restarted == [0]
+    assert "[1] process ended unexpectedly (killed by SIGKILL)" in shown
+
+
+def test_cell_that_ends_every_process_fails_alone() -> None:
+    workers = FakeWorkers(1, {"a": [[Lost("killed by SIGKILL")]] * (RETRIES + 1)})
+    outcome, _ = run(workers, FakeCell("a", HERE), FakeCell("b", HERE))
+    assert outcome == Outcome(done=1, failed={"a": "its process ended unexpectedly each time: killed by SIGKILL"})
+
+
+def test_what_the_user_has_to_mend_ends_the_run() -> None:
+    workers = FakeWorkers(1, {"a": [[Stopped(UserError("the disk is full."))]]})
+    with pytest.raises(UserError, match="the disk is full"):
+        run(workers, FakeCell("a", HERE), FakeCell("b", HERE))
+
+
+def test_processes_that_never_begin_end_the_run() -> None:
+    workers = FakeWorkers(2, {}, starts=False)
+    with pytest.raises(WorkerError, match="exit code 1"):
+        run(workers, FakeCell("a", HERE))
+    assert not workers.given

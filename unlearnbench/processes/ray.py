@@ -1,0 +1,107 @@
+"""Processes of a Ray cluster that share the results folder and the cache.
+
+Ray starts them where there is room; what they do is decided as for those of one machine.
+"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, Self
+
+from unlearnbench.errors import UserError
+from unlearnbench.processes.messages import Lost, Message, Order, Ready
+from unlearnbench.processes.worker import Setup, Worker, stopped
+from unlearnbench.threads import WAIT_SETTINGS
+
+# What processes must know of this one's surroundings.
+ENVIRONMENT = ("UNLEARNBENCH_CACHE", "UNLEARNBENCH_DATA_ROOT", "HF_HOME", "HF_HUB_OFFLINE", *WAIT_SETTINGS)
+EVENTS_EVERY_SECONDS = 0.1
+
+
+def connect(address: str | None, gpus_per_cell: float) -> int:
+    """Connects to a cluster, or starts one on this machine; returns how many cells it can run at once.
+
+    Raises:
+        UserError: Ray is not installed, the cluster does not answer, or it has no such GPU.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise UserError("--executor ray needs Ray: install it with `pip install unlearnbench[ray]`.") from None
+    environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    try:
+        ray.init(address=address, runtime_env={"env_vars": environment}, ignore_reinit_error=True)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UserError(f"the Ray cluster {address or 'on this machine'} can't be reached: {error}") from None
+    resources = ray.cluster_resources()
+    if gpus_per_cell > resources.get("GPU", 0.0):
+        raise UserError(f"--gpus-per-cell is {gpus_per_cell:g}, but the cluster has no such GPU: lower it.")
+    slots = resources.get("CPU", 1.0)
+    return max(1, int(min(slots, resources["GPU"] / gpus_per_cell) if gpus_per_cell else slots))
+
+
+class RayWorkers:
+    """One actor for each process; `connect` must have been called."""
+
+    def __init__(self, setup: Setup, count: int, gpus_per_cell: float) -> None:
+        import ray
+        from ray.util.queue import Queue
+
+        self._ray = ray
+        self._setup = ray.put(setup)
+        self._events = Queue(actor_options={"num_cpus": 0})
+        self._actor = ray.remote(num_cpus=1, num_gpus=gpus_per_cell)(_Actor)
+        self._actors: dict[int, Any] = {}
+        self._pending: dict[Any, int] = {}
+        self._count = count
+
+    def __enter__(self) -> Self:
+        for worker in range(self._count):
+            self.restart(worker)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for actor in self._actors.values():
+            self._ray.kill(actor)
+        self._events.shutdown(force=True)
+
+    def restart(self, worker: int) -> None:
+        self._actors[worker] = self._actor.remote(worker, self._setup, self._events)
+        self._pending[self._actors[worker].start.remote()] = worker
+
+    def give(self, worker: int, order: Order) -> None:
+        self._pending[self._actors[worker].do.remote(order)] = worker
+
+    def receive(self, seconds: float) -> list[tuple[int, Message]]:
+        ended, _ = self._ray.wait(list(self._pending), timeout=min(seconds, EVENTS_EVERY_SECONDS))
+        messages: list[tuple[int, Message]] = self._events.get_nowait_batch(self._events.qsize())
+        for reference in ended:
+            worker = self._pending.pop(reference)
+            try:
+                messages.append((worker, self._ray.get(reference)))
+            except self._ray.exceptions.RayError as error:
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                messages.append((worker, Lost(lines[0])))
+        return messages
+
+
+class _Actor:
+    """A worker somewhere in the cluster."""
+
+    def __init__(self, number: int, setup: Setup, events: Any) -> None:
+        self._number, self._setup, self._events = number, setup, events
+
+    def start(self) -> Message:
+        """Imports and opens what it needs."""
+        try:
+            self._worker = Worker(self._setup, lambda message: self._events.put((self._number, message)))
+        except Exception as error:
+            return stopped(error)
+        return Ready()
+
+    def do(self, order: Order) -> Message:
+        """Carries out an order."""
+        return self._worker.do(order)

@@ -1,0 +1,61 @@
+"""Runs cells in this process or in several, on this machine or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+from unlearnbench.config import RunConfig
+from unlearnbench.grid import Cell
+from unlearnbench.plugins import registry
+from unlearnbench.processes.local import LocalWorkers
+from unlearnbench.processes.pool import Workers, run_pool
+from unlearnbench.processes.schedule import Schedule
+from unlearnbench.processes.worker import Setup
+from unlearnbench.reporting import Display
+from unlearnbench.runner import Outcome, Runner, invocation, record_loss
+from unlearnbench.threads import threads_for
+from unlearnbench.tracking import Store
+
+StartWorkers = Callable[[Setup, int], AbstractContextManager[Workers]]
+
+
+def run_cells(
+    config: RunConfig,
+    store: Store,
+    cells: Sequence[Cell],
+    todo: Mapping[str, float],
+    display: Display,
+    count: int,
+    *,
+    metrics: Sequence[str] = (),
+    force: bool = False,
+    start: StartWorkers | None = None,
+) -> Outcome:
+    """Runs the cells whose keys are in `todo`, which holds their estimated seconds.
+
+    The results are the same for any number of processes.
+
+    Args:
+        count: of processes.
+        metrics: names of registered metrics, computed on every split.
+        force: whether cells that have been tuned before are tuned anew.
+        start: starts processes elsewhere than on this machine.
+    """
+    if not todo:
+        return Outcome()
+    models = {cell.workplace.model.identity: cell.workplace.model for cell in cells if cell.key in todo}
+    threads = {identity: threads_for(config.model, model) for identity, model in models.items()}
+    with display:
+        if start is None and count == 1:
+            computed = [registry().metrics[name].item() for name in metrics]
+            return Runner(config, store, display.reporter(0), computed, force, threads).run(cells, todo)
+        with invocation(config, store, len(todo)) as begun:
+            whereabouts = config.model_copy(update={"results": store.results})
+            wanted = tuple(cell for cell in cells if cell.key in todo)
+            setup = Setup(whereabouts, store.experiment, wanted, tuple(metrics), force, begun, threads)
+            schedule = Schedule(wanted, todo, config.tuning.trials, helps=not force)
+            with (start or LocalWorkers)(setup, count) as workers:
+                return run_pool(
+                    workers, schedule, display, lambda cell, reason: record_loss(store, cell, reason, begun)
+                )

@@ -1,0 +1,149 @@
+"""Which free process does what next: cells of the model that it holds, base models, the longest cells, trials ahead."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from unlearnbench.grid import Cell
+from unlearnbench.lease import WAIT_SECONDS
+from unlearnbench.processes.messages import Order
+from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.runner import Outcome
+
+# How often a cell is run again whose process was lost.
+RETRIES = 3
+
+
+@dataclass(frozen=True)
+class _Job:
+    cell: Cell
+    ahead: bool
+
+
+@dataclass
+class Schedule:
+    """The cells of a run on their way through its processes.
+
+    Attributes:
+        cells: in the order of the grid.
+        seconds: estimate of each cell that is to be run, by key.
+        trials: of a tuned cell.
+        helps: whether processes without a cell train trials of others'.
+        outcome: of the cells that are over.
+    """
+
+    cells: Sequence[Cell]
+    seconds: Mapping[str, float]
+    trials: int
+    helps: bool = True
+    clock: Callable[[], float] = time.monotonic
+    outcome: Outcome = field(default_factory=Outcome)
+    _jobs: dict[int, _Job] = field(default_factory=dict)
+    _setting_of: dict[int, int] = field(default_factory=dict)
+    _elsewhere_until: dict[str, float] = field(default_factory=dict)
+    _lost: Counter[str] = field(default_factory=Counter)
+    _nothing_left: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._waiting = {cell.key: cell for cell in self.cells if cell.key in self.seconds}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no cell is waiting or being run."""
+        return not self._waiting and not self._running
+
+    def next(self, worker: int) -> Order | None:
+        """What a free process is to do; None if there is nothing at the moment."""
+        cell, ahead = self._next_cell(worker), False
+        if cell is None:
+            cell, ahead = self._next_to_help(), True
+        if cell is None:
+            return None
+        if not ahead:
+            del self._waiting[cell.key]
+        self._jobs[worker] = _Job(cell, ahead)
+        self._setting_of[worker] = id(cell.workplace)
+        leader = None if cell.leader is None else cell.leader.name
+        failed = {name: reason for name, reason in self.outcome.failed.items() if name == leader}
+        return Order(cell.key, self.seconds[cell.key], ahead, failed)
+
+    def is_busy(self, worker: int) -> bool:
+        """Whether a process has something to do."""
+        return worker in self._jobs
+
+    def cell_done(self, worker: int, outcome: Outcome | None) -> None:
+        """A process has run its cell; `outcome` is None if it found the cell claimed by a process of another run."""
+        cell = self._jobs.pop(worker).cell
+        if outcome is not None:
+            self.outcome += outcome
+            return
+        self._waiting[cell.key] = cell
+        self._elsewhere_until[cell.key] = self.clock() + WAIT_SECONDS
+
+    def help_done(self, worker: int, found: bool) -> None:
+        """A process has trained a trial ahead, or has found none that nobody had begun."""
+        cell = self._jobs.pop(worker).cell
+        if not found:
+            self._nothing_left.add(cell.key)
+
+    def lost(self, worker: int) -> Cell | None:
+        """A process has died; returns the cell that is given up because that has happened to it too often."""
+        job = self._jobs.pop(worker, None)
+        self._setting_of.pop(worker, None)
+        if job is None:
+            return None
+        if job.ahead:
+            self._nothing_left.add(job.cell.key)
+            return None
+        self._lost[job.cell.key] += 1
+        if self._lost[job.cell.key] > RETRIES:
+            return job.cell
+        self._waiting = {job.cell.key: job.cell, **self._waiting}
+        return None
+
+    @property
+    def _running(self) -> list[Cell]:
+        return [job.cell for job in self._jobs.values() if not job.ahead]
+
+    def _next_cell(self, worker: int) -> Cell | None:
+        """The longest of the cells whose base model is there, and the values of another seed that they take.
+
+        Those of the setting come first whose model the process holds, then base models.
+        """
+        pending = [*self._waiting.values(), *self._running]
+        without_base = {id(cell.workplace) for cell in pending if cell.row == BASE}
+        open_keys = {cell.key for cell in pending}
+        now = self.clock()
+        ready = [
+            cell
+            for cell in self._waiting.values()
+            if (cell.row in (BASE, VANILLA) or id(cell.workplace) not in without_base)
+            and (cell.leader is None or cell.leader.key not in open_keys)
+            and self._elsewhere_until.get(cell.key, now) <= now
+        ]
+        mine = self._setting_of.get(worker)
+        return min(
+            ready,
+            key=lambda cell: (id(cell.workplace) != mine, cell.row != BASE, -self.seconds[cell.key]),
+            default=None,
+        )
+
+    def _next_to_help(self) -> Cell | None:
+        """The cell with fewest helpers of those that have trials left; also of those that another run has claimed."""
+        if not self.helps:
+            return None
+        count = Counter(job.cell.key for job in self._jobs.values() if job.ahead)
+        elsewhere = [cell for cell in self._waiting.values() if cell.key in self._elsewhere_until]
+        able = [
+            cell
+            for cell in [*self._running, *elsewhere]
+            if cell.choice is not None
+            and cell.choice.space
+            and cell.leader is None
+            and cell.key not in self._nothing_left
+            and count[cell.key] < self.trials - 1
+        ]
+        return min(able, key=lambda cell: count[cell.key], default=None)

@@ -1,0 +1,103 @@
+"""One of a run's processes: runs cells and trains trials as it is told, one after the other."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from unlearnbench.config import RunConfig
+from unlearnbench.engine.training import Progress
+from unlearnbench.errors import UserError
+from unlearnbench.grid import Cell
+from unlearnbench.plugins import registry
+from unlearnbench.processes.messages import CellDone, Happened, HelpDone, Message, Order, Stopped
+from unlearnbench.quiet import quiet_libraries
+from unlearnbench.runner import Invocation, Runner
+from unlearnbench.tracking import Store
+
+STEPS_SHOWN_PER_SECOND = 4.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a process must know of the run.
+
+    Attributes:
+        experiment: of the MLflow store.
+        metrics: names of registered metrics, computed on every split.
+        threads: that compute, by the model's identity: decided once, so that all processes have as many.
+    """
+
+    config: RunConfig
+    experiment: str
+    cells: tuple[Cell, ...]
+    metrics: tuple[str, ...]
+    force: bool
+    invocation: Invocation
+    threads: Mapping[str, int]
+
+
+class WorkerError(Exception):
+    """An error that no process of a run should meet; the message is its traceback there."""
+
+
+class Worker:
+    """Does what it is told; tells of its steps by `send`."""
+
+    def __init__(self, setup: Setup, send: Callable[[Message], None]) -> None:
+        quiet_libraries()
+        config, known = setup.config, registry()
+        store = Store(config.results, config.tracking_uri, setup.experiment, config.optuna_storage)
+        metrics = [known.metrics[name].item() for name in setup.metrics]
+        self._runner = Runner(config, store, _Sender(send), metrics, setup.force, dict(setup.threads))
+        self._cells = {cell.key: cell for cell in setup.cells}
+        self._invocation = setup.invocation
+
+    def do(self, order: Order) -> Message:
+        """Carries out one order and tells how it ended."""
+        cell = self._cells[order.key]
+        try:
+            if order.ahead:
+                return HelpDone(self._runner.help([cell]))
+            self._runner.failed |= order.failed
+            return CellDone(self._runner.run_one(cell, order.seconds, self._invocation))
+        except Exception as error:
+            return stopped(error)
+
+
+def stopped(error: Exception) -> Stopped:
+    """What ends the run, in a form that can travel: a sentence for the user, or a traceback."""
+    if isinstance(error, UserError):
+        return Stopped(UserError(str(error)))
+    return Stopped(WorkerError("".join(traceback.format_exception(error))))
+
+
+@dataclass
+class _Sender:
+    """A reporter that sends the events on; of steps only a few a second."""
+
+    send: Callable[[Message], None]
+    _last: float = field(default=0.0)
+
+    def cell_started(self, name: str, seconds: float) -> None:
+        self._tell("cell_started", name, seconds)
+
+    def cell_ended(self, message: str) -> None:
+        self._tell("cell_ended", message)
+
+    def stage(self, name: str) -> None:
+        self._tell("stage", name)
+
+    def step(self, progress: Progress) -> None:
+        if time.monotonic() - self._last >= 1 / STEPS_SHOWN_PER_SECOND:
+            self._last = time.monotonic()
+            self._tell("step", progress)
+
+    def note(self, text: str) -> None:
+        self._tell("note", text)
+
+    def _tell(self, event: str, *arguments: Any) -> None:
+        self.send(Happened(event, arguments))

@@ -1,0 +1,22 @@
+"""Keeps the libraries underneath from talking into our own display."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+
+def quiet_libraries() -> None:
+    """Progress bars and advice of the libraries underneath would tear up our own display."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft|optuna)\.")
+    import datasets
+    import transformers
+
+    logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

@@ -136,8 +136,12 @@ def train(
     schedule: Schedule,
     seed: int,
 ) -> list[float]:
-    """One optimisation step after the other; returns the losses."""
-    optimiser = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    """One optimisation step after the other; returns the losses.
+
+    Of weights in bfloat16 a float32 copy is updated, and rounded after each step.
+    """
+    exact = [p if p.dtype == torch.float32 else nn.Parameter(p.detach().float()) for p in parameters]
+    optimiser = torch.optim.AdamW(exact, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     steps = schedule.epochs * math.ceil(size / schedule.batch_size)
     warmup = math.ceil(schedule.warmup_ratio * steps)
     generator = torch.Generator().manual_seed(seed)
@@ -149,11 +153,17 @@ def train(
             cosine = 0.5 * (1 + math.cos(math.pi * (done - warmup) / max(1, steps - warmup)))
             factor = (done + 1) / warmup if done < warmup else cosine
             optimiser.param_groups[0]["lr"] = schedule.learning_rate * factor
-            optimiser.zero_grad()
+            for parameter in parameters:
+                parameter.grad = None
             loss = objective(pick(order[start : start + schedule.batch_size]))
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, schedule.max_grad_norm)
+            for parameter, value in zip(parameters, exact, strict=True):
+                value.grad = None if parameter.grad is None else parameter.grad.float()
             optimiser.step()
+            with torch.no_grad():
+                for parameter, value in zip(parameters, exact, strict=True):
+                    parameter.copy_(value)
             losses.append(float(loss.detach()))
     return losses
 

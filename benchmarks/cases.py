@@ -5,14 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from benchmarks import published
+from unlearnbench.base import MemoriseLoss, with_lora
 from unlearnbench.batch import PartName
+from unlearnbench.config import BaseConfig, ModelConfig
 from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.reference import Reference
@@ -20,6 +24,9 @@ from unlearnbench.engine.soft_prompt import TrainablePrompt
 from unlearnbench.engine.trials import enable_packing
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.method import SoftPrompt
+from unlearnbench.models.loading import load_model
+from unlearnbench.models.resolve import ResolvedModel
+from unlearnbench.models.spec import ModelSpec
 from unlearnbench.plugins import registry
 
 VOCABULARY = 49_152
@@ -30,8 +37,8 @@ SST2_SHORTEST, SST2_TEXT, SST2_LONGEST = 25, 10.3, 82
 Lengths = Callable[[random.Random], int]
 
 
-def make_network(layers: int) -> LlamaForCausalLM:
-    """SmolLM2-135M's shape with random weights."""
+def make_network(layers: int, packed: bool = True) -> LlamaForCausalLM:
+    """SmolLM2-135M's shape with random weights, always the same; packed rows are our side's."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
@@ -44,7 +51,7 @@ def make_network(layers: int) -> LlamaForCausalLM:
         tie_word_embeddings=True,
     )
     network = LlamaForCausalLM(config).eval()
-    if not enable_packing(network):
+    if packed and not enable_packing(network):
         raise SystemExit("the model does not predict the same with packed rows.")
     return network
 
@@ -71,7 +78,9 @@ class Case:
     """One step in both ways. Each function leaves its gradients behind and returns the loss.
 
     Attributes:
-        gradients: ours and the published ones, flat, in the same order.
+        published: in the precision of our side.
+        exact: the published way in float32.
+        our_gradient, published_gradient: what was left behind, flat, in the same order.
         trained: what either side puts gradients on.
         flops: operations that a step cannot do without.
     """
@@ -79,9 +88,11 @@ class Case:
     name: str
     ours: Callable[[], float]
     published: Callable[[], float]
-    gradients: Callable[[], tuple[Tensor, Tensor]]
+    exact: Callable[[], float]
+    our_gradient: Callable[[], Tensor]
+    published_gradient: Callable[[], Tensor]
     trained: Sequence[Tensor]
-    flops: float | None = None
+    flops: float
 
     def clear(self) -> None:
         """Drops the gradients of both sides."""
@@ -89,41 +100,72 @@ class Case:
             tensor.grad = None
 
 
-def spul_case(
-    network: LlamaForCausalLM, forget: list[Encoded], retain: list[Encoded], tokens: int, budget: int | None = None
-) -> Case:
+@dataclass(frozen=True)
+class Settings:
+    """What the cases of a line share.
+
+    Attributes:
+        layers: of the network.
+        dtype: precision of matrix products on both sides.
+        budget: tokens per pass of our side; None: the engine's own.
+    """
+
+    layers: int
+    dtype: torch.dtype = torch.float32
+    budget: int | None = None
+
+    @property
+    def precision(self) -> str:
+        """The precision's name."""
+        return str(self.dtype).removeprefix("torch.")
+
+    def model(self, network: PreTrainedModel, prompt: Tensor | None = None) -> LanguageModel:
+        """Our side's model."""
+        return LanguageModel(network, pad=0, compute_dtype=self.dtype, tokens_per_pass=self.budget, prompt=prompt)
+
+    def autocast(self) -> torch.autocast:
+        """The published side's precision."""
+        return torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32)
+
+
+EXACT = Settings(layers=0)
+Make = Callable[[Settings, list[Encoded], list[Encoded]], Case]
+
+
+def spul_case(settings: Settings, forget: list[Encoded], retain: list[Encoded], tokens: int) -> Case:
     """SPUL with `tokens` virtual tokens, frozen weights."""
-    network.requires_grad_(False)
+    network, plain = (make_network(settings.layers, packed).requires_grad_(False) for packed in (True, False))
     method = registry().method("spul").item(prompt_tokens=tokens, alpha=ALPHA, beta=BETA)
     prompt = TrainablePrompt(network, SoftPrompt(tokens, 128), torch.Generator().manual_seed(0))
     rows = published.pad_rows(retain)
-    base = published.base_logits_by_row(network, rows)
+    base = published.base_logits_by_row(plain, rows)
     data = TrainingSet({"generic": forget, "retain": retain}, {"retain": _distribution(base)})
-    model = LanguageModel(network, pad=0, tokens_per_pass=budget)
+    model = settings.model(network)
     step = UnlearningStep(model, method, data, prompt, True, model.budget)
-    theirs = published.prompted(network, tokens)
+    theirs = published.prompted(plain, tokens)
     copy_prompt(prompt, theirs)
     forget_rows = published.pad_rows(forget)
     trained = [p for p in theirs.parameters() if p.requires_grad]
 
+    def loss() -> Tensor:
+        return published.spul_step(theirs, forget_rows, rows, base, ALPHA, BETA)
+
     return Case(
         f"SPUL step, p = {tokens}",
         lambda: step(list(range(data.size))),
-        _with_backward(lambda: published.spul_step(theirs, forget_rows, rows, base, ALPHA, BETA)),
-        lambda: (_flat(prompt.parameters()), _flat(trained)),
+        _with_backward(loss, settings),
+        _with_backward(loss, EXACT),
+        lambda: _flat(prompt.parameters()),
+        lambda: _flat(trained),
         [*prompt.parameters(), *trained],
         flops=_flops(network, [*forget, *retain], 4, prompt_tokens=tokens),
     )
 
 
-def weights_case(
-    name: str, network: LlamaForCausalLM, forget: list[Encoded], retain: list[Encoded], budget: int | None = None
-) -> Case:
-    """GA+KL, GA+GD or NPO+RT on all weights; a second model holds the published side's gradients."""
-    network.requires_grad_(True)
-    twin, reference = make_network(len(network.model.layers)), make_network(len(network.model.layers))
-    twin.load_state_dict(network.state_dict())
-    reference.load_state_dict(network.state_dict())
+def weights_case(name: str, settings: Settings, forget: list[Encoded], retain: list[Encoded]) -> Case:
+    """GA+KL, GA+GD or NPO+RT on all weights."""
+    network = make_network(settings.layers)
+    twin, reference = (make_network(settings.layers, packed=False) for _ in range(2))
     forget_rows, retain_rows = published.pad_rows(forget), published.pad_rows(retain)
     base = published.base_logits_by_row(reference, retain_rows)
     method = registry().method(name).item()
@@ -132,7 +174,7 @@ def weights_case(
         "npo-rt": {"forget": _log_probability(reference, forget_rows)},
     }
     data = TrainingSet({"forget": forget, "retain": retain}, references.get(name, {}))
-    model = LanguageModel(network, pad=0, tokens_per_pass=budget)
+    model = settings.model(network)
     step = UnlearningStep(model, method, data, None, False, model.budget)
     losses: dict[str, Callable[[], Tensor]] = {
         "ga-kl": lambda: published.ga_kl_step(twin, forget_rows, retain_rows, base),
@@ -143,16 +185,60 @@ def weights_case(
     return Case(
         f"{method.title} step",
         lambda: step(list(range(data.size))),
-        _with_backward(losses[name]),
-        lambda: (_flat(network.parameters()), _flat(twin.parameters())),
+        _with_backward(losses[name], settings),
+        _with_backward(losses[name], EXACT),
+        lambda: _flat(network.parameters()),
+        lambda: _flat(twin.parameters()),
         [*network.parameters(), *twin.parameters()],
         flops=_flops(network, [*forget, *retain], 6),
     )
 
 
-def _with_backward(loss: Callable[[], Tensor]) -> Callable[[], float]:
+def base_case(kind: Literal["lora", "qlora"], settings: Settings, forget: list[Encoded], retain: list[Encoded]) -> Case:
+    """The base stage's step: cross-entropy of all rows, LoRA on frozen weights, which QLoRA holds in 4 bits."""
+    rows = [*forget, *retain]
+    networks = []
+    with TemporaryDirectory() as folder:
+        make_network(settings.layers, packed=False).save_pretrained(folder)
+        source = ResolvedModel(ModelSpec("random", "Random", "", folder), folder, None, "random")
+        for attention in ("auto", "sdpa"):
+            config = ModelConfig.model_validate(
+                {"device": "cpu", "compute_dtype": settings.precision, "attention": attention}
+            )
+            torch.manual_seed(0)
+            network = load_model(source, config, four_bit=kind == "qlora")
+            torch.manual_seed(0)
+            adapted = with_lora(network, BaseConfig(kind=kind, dropout=0.0))
+            for name, parameter in adapted.named_parameters():
+                # As after some steps: PEFT's B starts at zero, where A has no gradient.
+                if "lora_B" in name:
+                    torch.nn.init.normal_(parameter, std=0.02)
+            networks.append(network)
+    network, twin = networks
+    padded = published.pad_rows(rows)
+    model = settings.model(network)
+    step = UnlearningStep(model, MemoriseLoss(), TrainingSet({"retain": rows}), None, False, model.budget)
+    trained = [[p for p in side.parameters() if p.requires_grad] for side in networks]
+
+    def loss() -> Tensor:
+        return published.fine_tuning_step(twin, padded)
+
+    return Case(
+        f"Base model's step, {'QLoRA' if kind == 'qlora' else 'LoRA'}",
+        lambda: step(list(range(len(rows)))),
+        _with_backward(loss, settings),
+        _with_backward(loss, EXACT),
+        lambda: _flat(trained[0]),
+        lambda: _flat(trained[1]),
+        [*trained[0], *trained[1]],
+        flops=_flops(make_network(settings.layers, packed=False), rows, 4),
+    )
+
+
+def _with_backward(loss: Callable[[], Tensor], settings: Settings) -> Callable[[], float]:
     def run() -> float:
-        value = loss()
+        with settings.autocast():
+            value = loss()
         value.backward()
         return float(value.detach())
 

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import LlamaForCausalLM
-
-from benchmarks.cases import Lengths, evenly_up_to, make_rows, spul_case, sst2_lengths
+from benchmarks.cases import Lengths, Settings, evenly_up_to, make_rows, spul_case, sst2_lengths
 from benchmarks.measure import compare_evaluation, timed_pairs
 
 BATCH = 32
@@ -24,16 +22,16 @@ class Point:
     published: float
 
 
-def measure_growth(network: LlamaForCausalLM, tokens: int) -> list[Point]:
+def measure_growth(settings: Settings, tokens: int) -> list[Point]:
     """One pair of runs at each value; all else as in the table."""
 
     def step(p: int = tokens, lengths: Lengths = sst2_lengths, batch: int = BATCH) -> Sequence[float]:
         rows = make_rows(batch, lengths, 1)
-        (pair,) = timed_pairs(spul_case(network, rows[: batch // 2], rows[batch // 2 :], p), 1)
+        (pair,) = timed_pairs(spul_case(settings, rows[: batch // 2], rows[batch // 2 :], p), 1)
         return pair
 
     def evaluation(size: int) -> Sequence[float]:
-        found = compare_evaluation(network, make_rows(size, sst2_lengths, 3), tokens, 1)
+        found = compare_evaluation(settings, make_rows(size, sst2_lengths, 3), tokens, 1)
         return found.ours, found.published
 
     runs: dict[str, tuple[Sequence[int], Callable[[int], Sequence[float]]]] = {

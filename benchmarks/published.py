@@ -130,6 +130,11 @@ def gradient_difference_step(network: PreTrainedModel, forget: Rows, retain: Row
     return -_mean_answer_loss(forgotten, forget.labels) + _mean_answer_loss(retained, retain.labels)
 
 
+def fine_tuning_step(network: PreTrainedModel, rows: Rows) -> Tensor:
+    """Cross-entropy of the answers, as a Hugging Face trainer fine-tunes."""
+    return _mean_answer_loss(network(input_ids=rows.ids, attention_mask=rows.mask).logits, rows.labels)
+
+
 @torch.no_grad()
 def evaluate(model: torch.nn.Module, batches: Sequence[Rows], offset: int) -> list[int]:
     """Argmax at the answer positions from logits of every position; batches as they come, unsorted."""

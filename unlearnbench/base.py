@@ -51,7 +51,7 @@ class BaseModel:
     cost: Cost
 
 
-class _MemoriseLoss:
+class MemoriseLoss:
     """L = CE(F + R): the training examples with their true answers, all alike."""
 
     def loss(self, batch: Batch) -> Tensor:
@@ -146,7 +146,7 @@ def _fine_tune(
 
     torch.manual_seed(seed)
     network = load_model(model, model_config, four_bit=config.kind == "qlora")
-    adapted = None if config.kind == "full" else _with_lora(network, config)
+    adapted = None if config.kind == "full" else with_lora(network, config)
     network.train()
     if model_config.gradient_checkpointing:
         network.gradient_checkpointing_enable({"use_reentrant": False})
@@ -168,7 +168,7 @@ def _fine_tune(
         optimiser=model_config.optimiser if adapted is None else "adamw",
     )
     step = UnlearningStep(
-        language_model, _MemoriseLoss(), TrainingSet({"retain": examples}), None, False, language_model.budget
+        language_model, MemoriseLoss(), TrainingSet({"retain": examples}), None, False, language_model.budget
     )
     try:
         train(network.parameters(), len(examples), step, settings, seed, on_step, checkpoints=checkpoints)
@@ -181,7 +181,7 @@ def _fine_tune(
     return trained
 
 
-def _with_lora(network: PreTrainedModel, config: BaseConfig) -> Any:
+def with_lora(network: PreTrainedModel, config: BaseConfig) -> Any:
     """Freezes the network and puts LoRA into it, in place; returns PEFT's view of it."""
     from peft import LoraConfig, get_peft_model
 

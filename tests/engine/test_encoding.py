@@ -46,6 +46,9 @@ def test_a_word_is_one_token_with_its_space_inside(family: str, first: str) -> N
 def test_answers_may_have_several_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
     (encoded,) = Encoder(tokenizer, 1024).encode([review("dull", "zygote quartz")])
     assert len(encoded.answer) > 1
+    whole = tokenizer(f"{review('dull', '').prompt} zygote quartz")["input_ids"]
+    end = [tokenizer.eos_token_id] if whole[-1] == tokenizer.eos_token_id else []
+    assert [*encoded.ids, *end] == whole
 
 
 def test_closing_token_of_the_tokenizer_is_not_part_of_an_answer() -> None:

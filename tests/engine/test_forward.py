@@ -204,7 +204,11 @@ def test_evaluation_that_runs_out_of_memory_goes_on_in_halves(monkeypatch: pytes
     import unlearnbench.engine.model as module
 
     model = LanguageModel(tiny_llama(), pad=0)
-    whole = {i: logits for indices, inputs, logits in model.predict(ROWS) for i in indices}
+    whole = {
+        i: logits[inputs.rows == row]
+        for indices, inputs, logits in model.predict(ROWS)
+        for row, i in enumerate(indices)
+    }
     original = module.answer_logits
 
     def refuse(network: PreTrainedModel, inputs: Inputs, prompted: object) -> torch.Tensor:
@@ -213,9 +217,10 @@ def test_evaluation_that_runs_out_of_memory_goes_on_in_halves(monkeypatch: pytes
         return original(network, inputs, prompted)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "answer_logits", refuse)
-    passes = [indices for indices, _, _ in model.predict(ROWS)]
-    assert sorted(passes) == [[0], [1], [2]]
-    assert set(whole) == {0, 1, 2}
+    halves = {tuple(indices): logits for indices, _, logits in model.predict(ROWS)}
+    assert sorted(halves) == [(0,), (1,), (2,)]
+    for (index,), logits in halves.items():
+        assert torch.allclose(logits, whole[index], atol=1e-5)
 
 
 @pytest.mark.parametrize("prompted", [False, True])

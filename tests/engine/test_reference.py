@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from transformers import LlamaForCausalLM
 
 from tests.conftest import tiny_llama
-from tests.methods.test_losses import FORGET, RETAIN, answer_log_probability, kl, log_distributions
-from unlearnbench.batch import Part
+from tests.methods.test_losses import FORGET, RETAIN, answer_log_probability, log_distributions
+from unlearnbench.batch import KLDirection, Part
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.reference import reference
+from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
+from unlearnbench.plugins import registry
 
 CPU = torch.device("cpu")
 
@@ -82,6 +85,17 @@ def test_half_precision_hardly_moves_the_kl_term(tmp_path: Path) -> None:
     assert abs(float(terms[0]) - float(terms[1])) < 1e-3
 
 
-def test_divergence_from_itself_is_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("direction", get_args(KLDirection))
+def test_model_does_not_diverge_from_its_own_reference(direction: KLDirection, tmp_path: Path) -> None:
+    """A rewritten reference of other rows, of another position or in another order would diverge."""
     network = tiny_llama(seed=2)
-    assert float(kl(network, network, RETAIN).detach()) == pytest.approx(0, abs=1e-6)
+    model = LanguageModel(network, pad=0, tokens_per_pass=6)
+    own = reference(model, RETAIN, "distribution", tmp_path, "base")
+    method = registry().method("ga-kl").item(kl_direction=direction)
+    step = UnlearningStep(model, method, TrainingSet({"forget": [], "retain": RETAIN}, {"retain": own}), None, False, 6)
+    assert step([0, 1, 2]) == pytest.approx(0, abs=1e-3)  # it is kept in half precision
+    other = reference(LanguageModel(tiny_llama(seed=3), pad=0), RETAIN, "distribution", tmp_path, "other base")
+    step = UnlearningStep(
+        model, method, TrainingSet({"forget": [], "retain": RETAIN}, {"retain": other}), None, False, 6
+    )
+    assert step([0, 1, 2]) > 0.01

@@ -213,16 +213,21 @@ def test_packed_passes_respect_the_budget_and_hold_nearly_as_many_tokens() -> No
 
 
 @pytest.mark.parametrize("optimiser", ["adamw-8bit", "paged-adamw-8bit"])
-def test_eight_bit_optimisers_train(optimiser: OptimiserName) -> None:
+def test_eight_bit_optimisers_step_as_adamw_does(optimiser: OptimiserName) -> None:
     pytest.importorskip("bitsandbytes")
-    losses = []
-    weight = torch.nn.Parameter(torch.ones(5000))
+    target = torch.randn(5000, generator=torch.Generator().manual_seed(0))
+    trained = {}
+    for name in ("adamw", optimiser):
+        weight = torch.nn.Parameter(torch.zeros(5000))
 
-    def step(items: list[int]) -> float:
-        loss = (weight**2).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach())
+        def step(items: list[int], weight: torch.nn.Parameter = weight) -> float:
+            loss = ((weight - target) ** 2).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            return float(loss.detach())
 
-    settings = replace(SETTINGS, optimiser=optimiser, learning_rate=0.1)
-    train([weight], 4, step, settings, 0, lambda progress: losses.append(progress.loss))
-    assert losses[-1] < 0.5 * losses[0]
+        settings = replace(SETTINGS, optimiser=name, learning_rate=0.1, weight_decay=0.1)
+        train([weight], 4, step, settings, 0, lambda progress: None)
+        trained[name] = weight.detach()
+    difference = (trained[optimiser] - trained["adamw"]).norm() / trained["adamw"].norm()
+    # Eight bits of the moments cost some of the step; another rule would be far off.
+    assert 0 < float(difference) < 0.05

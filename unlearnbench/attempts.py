@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from unlearnbench.cache import content_hash, discard, filling
 from unlearnbench.cost import Cost
+from unlearnbench.curve import CurvePoint
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import DivergedError, OnStep
@@ -100,7 +101,7 @@ class Attempts:
         return Checkpoints(self.folder / f"checkpoints-{content_hash(values)}", seconds)
 
     def _train(self, values: dict[str, Any]) -> Attempt:
-        base = self.bench.base_retain_accuracy()
+        _, base = self.bench.base_accuracies()
         try:
             model, trained = self.bench.unlearn(self.choice.build(values), self.on_step, self.checkpoints(values))
         except DivergedError as error:
@@ -108,6 +109,9 @@ class Attempts:
         forget, retain = self.bench.training_accuracies(model)
         collapsed = retain < COLLAPSED_BELOW * base
         result = TrialResult(trade_off(forget, retain, base), forget, retain, collapsed, trained.cost)
+        if trained.curve:
+            end = CurvePoint(trained.steps, forget, retain)
+            trained = replace(trained, curve=(*trained.curve, end))
         return Attempt(result, trained, model, self._saved(values))
 
     def _is_over(self, values: dict[str, Any]) -> bool:
@@ -149,4 +153,5 @@ class Attempts:
 def read_trained(folder: Path) -> Trained:
     """Facts about the training whose model is saved in `folder`."""
     facts = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
-    return Trained(**{**facts, "cost": Cost(**facts["cost"])})
+    curve = tuple(CurvePoint(**point) for point in facts["curve"])
+    return Trained(**{**facts, "cost": Cost(**facts["cost"]), "curve": curve})

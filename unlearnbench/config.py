@@ -89,6 +89,9 @@ class TuningConfig(Section):
     max_examples: int = Field(
         default=512, ge=1, description="examples of each training split, at most, by which a trial is judged"
     )
+    curve_points: int = Field(
+        default=8, ge=0, le=100, description="accuracies on training examples during a training; 0: none"
+    )
 
 
 class RunConfig(Section):

@@ -124,7 +124,7 @@ class Cell:
         assert self.choice is not None
         place = self.workplace
         base = [place.config.base.model_dump(mode="json"), place.config.model.model_dump(mode="json")]
-        tuning = place.config.tuning.model_dump()
+        tuning = place.config.tuning.model_dump(exclude={"scope", "curve_points"})
         return content_hash([place.model.identity, place.data.fingerprint, base, self.choice.identity, tuning])
 
     @cached_property
@@ -135,7 +135,7 @@ class Cell:
             identity |= {"base": self.workplace.base_key}
         if self.choice is not None:
             identity |= self.choice.identity
-            identity |= {"tuning": self.workplace.config.tuning.model_dump(exclude={"scope"})}
+            identity |= {"tuning": self.workplace.config.tuning.model_dump(exclude={"scope", "curve_points"})}
             identity |= {"seed": self.workplace.seed, "tuned on": self.tuned_on}
             model = self.workplace.config.model
             identity |= {"frozen 4-bit": model.frozen_4bit, "optimiser": model.optimiser}

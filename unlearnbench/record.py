@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,14 @@ class Record:
             self.run_id,
             metrics=[Metric(_name(name), value, now, step) for name, value in metrics.items()],
         )
+
+    def series(self, metrics: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+        """Logs metrics that have values at several steps."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        values = [Metric(name, value, now, step) for name, points in metrics.items() for step, value in points]
+        patiently(self.client.log_batch, self.run_id, metrics=values)
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Sets tags."""

@@ -6,23 +6,28 @@ is trained again after the search.
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from unlearnbench.attempts import Attempt, Attempts, read_trained
 from unlearnbench.cache import discard
 from unlearnbench.cost import Cost
+from unlearnbench.curve import CurvePoint
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import OnStep
 from unlearnbench.grid import Cell, MethodChoice
 from unlearnbench.record import Record
 from unlearnbench.reporting import Reporter
-from unlearnbench.tracking import AHEAD, KEY, PRUNED, TRIAL, Store
+from unlearnbench.tracking import AHEAD, CURVE, KEY, PRUNED, TRIAL, Store
 from unlearnbench.tuning import Trial, TrialResult, best_trial, tune
 from unlearnbench.tuning_plots import draw_study
 from unlearnbench.workbench import Trained, Workbench
+
+ACCURACIES = ("forget_accuracy", "retain_accuracy")
 
 
 class CellFailedError(Exception):
@@ -104,6 +109,7 @@ class Search:
             self._report_engine(record, trained)
             if attempt.model is None:
                 record.tags({AHEAD: "true"})
+            _report_curve(record, trained.curve)
             if result.collapsed:
                 record.tags({PRUNED: f"retain accuracy collapsed to {result.retain_accuracy:.3f}"})
             record.metrics(
@@ -142,6 +148,13 @@ class Search:
         for other in self.folder.glob("trial-*"):
             if other != self._weights(number):
                 discard(other)
+
+
+def _report_curve(record: Record, curve: Sequence[CurvePoint]) -> None:
+    """As series for MLflow's charts, and as a tag, which is read with the run."""
+    if curve:
+        record.series({f"curve_{name}": [(point.step, getattr(point, name)) for point in curve] for name in ACCURACIES})
+        record.tags({CURVE: json.dumps([astuple(point) for point in curve])})
 
 
 def describe(values: dict[str, Any]) -> str:

@@ -39,6 +39,8 @@ TRIAL = "unlearnbench.trial"
 # What decides which values tuning finds, on cells that find them for other seeds, too.
 SEARCH = "unlearnbench.search"
 TUNED_ON = "unlearnbench.tuned_on"
+# A trial's forgetting curve, as JSON.
+CURVE = "unlearnbench.curve"
 # Which end of its range a best value is at; the value's name follows.
 EDGE = "edge."
 # A trial that another process has trained ahead of the one that runs the cell.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from typing import Any
 
 from unlearnbench.batch import PartName
 from unlearnbench.cache import cache_root
 from unlearnbench.cost import Cost, measured
+from unlearnbench.curve import CurvePoint, CurveRecorder, due_steps, sizes
 from unlearnbench.data.sampling import stratified_sample
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.encoding import Encoded, Encoder
@@ -18,7 +22,7 @@ from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.packing import packs
 from unlearnbench.engine.reference import reference
 from unlearnbench.engine.soft_prompt import TrainablePrompt
-from unlearnbench.engine.training import OnStep, Optimisation, train, trainable_count
+from unlearnbench.engine.training import OnStep, Optimisation, Progress, train, trainable_count
 from unlearnbench.engine.trials import can_share_prefix
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import UserError
@@ -36,18 +40,23 @@ class Trained:
     """Facts about a training run.
 
     Attributes:
+        steps: of the optimiser.
         tokens_per_pass: tokens of one forward pass at the end.
         halved: whether memory was short, so that passes had to be cut.
         shared_prefix: whether a soft prompt ran once per step, or in every row; None without a soft prompt.
         packed: whether rows stood one after the other without padding.
+        cost: without what the curve took.
+        curve: accuracies on training examples on the way; the first point is the base model's.
     """
 
     trainable_parameters: int
+    steps: int
     tokens_per_pass: int
     halved: bool
     shared_prefix: bool | None
     packed: bool
     cost: Cost
+    curve: tuple[CurvePoint, ...] = ()
 
 
 class Workbench:
@@ -69,7 +78,7 @@ class Workbench:
             task: Evaluator(self.encoder, own, self.config.generic_labels, metrics) for task, own in labels.items()
         }
         self.weights = Weights(workplace, self.encoder)
-        self._base_retain_accuracy: float | None = None
+        self._base_accuracies: tuple[float, float] | None = None
 
     def unlearn(
         self, method: Method, on_step: OnStep, checkpoints: Checkpoints | None = None
@@ -87,6 +96,7 @@ class Workbench:
                 f"{method.name} trains the weights, which model.frozen_4bit holds in 4 bits: "
                 "leave frozen_4bit out, or run only methods that keep the weights frozen."
             )
+        start = (CurvePoint(0, *self.base_accuracies()),) if self.config.tuning.curve_points else ()
         with self.weights.lent(changes=wanted is None) as model:
             layer = self._hidden_layer(model, method)
             data = self._training_set(model, method, layer, 0 if wanted is None else wanted.tokens)
@@ -102,14 +112,48 @@ class Workbench:
                 max_grad_norm=method.max_grad_norm,
                 optimiser=self.config.model.optimiser if prompt is None else "adamw",
             )
+
+            def current() -> LanguageModel:
+                return model if prompt is None else model.with_prompt(prompt().detach(), bool(shared))
+
+            recorder = self._recorder(method, data, current, {} if checkpoints is None else checkpoints.notes)
+
+            def after_step(progress: Progress) -> None:
+                recorder.after(progress)
+                on_step(progress)
+
             with measured() as cost:
-                train(trained, data.size, step, settings, self.workplace.seed, on_step, checkpoints=checkpoints)
+                report = train(
+                    trained, data.size, step, settings, self.workplace.seed, after_step, checkpoints=checkpoints
+                )
             facts = Trained(
-                trainable_count(trained), step.budget, step.budget < model.budget, shared, packs(model.network), cost
+                trainable_count(trained),
+                report.steps,
+                step.budget,
+                step.budget < model.budget,
+                shared,
+                packs(model.network),
+                cost,
+                (*start, *recorder.points),
             )
+        cost.wall_seconds -= recorder.seconds
         if checkpoints is not None:
             cost.wall_seconds += checkpoints.earlier_seconds
-        return model if prompt is None else model.with_prompt(prompt().detach(), bool(shared)), facts
+        return current(), facts
+
+    def _recorder(
+        self, method: Method, data: TrainingSet, current: Callable[[], LanguageModel], notes: dict[str, Any]
+    ) -> CurveRecorder:
+        """Measures the forgetting curve of a training, on the same examples for every training of its size."""
+        points, rows = sizes(self.config.tuning.curve_points, data.size * method.epochs)
+        due = due_steps(points, method.epochs * math.ceil(data.size / method.batch_size))
+        prompt = method.soft_prompt()
+        room = self.weights.model.room(0 if prompt is None else prompt.tokens)
+        samples = [
+            self.encoder.encode(stratified_sample(examples, rows, self.config.split_seed) if rows else (), room=room)
+            for examples in self._tuning_examples
+        ]
+        return CurveRecorder(current, samples, due, notes)
 
     def evaluate_all(self, model: LanguageModel) -> tuple[dict[str, Evaluation], dict[str, Evaluation]]:
         """Evaluations of the four splits and of the transfer tasks."""
@@ -128,15 +172,15 @@ class Workbench:
         forget, retain = self._tuning_examples
         return evaluator.evaluate(model, forget).accuracy, evaluator.evaluate(model, retain).accuracy
 
-    def base_retain_accuracy(self) -> float:
-        """The base model's accuracy on the retain examples that tuning looks at.
+    def base_accuracies(self) -> tuple[float, float]:
+        """The base model's forget and retain accuracy on the training examples that tuning looks at.
 
         Puts the base model in place, unless it has been evaluated before.
         """
-        if self._base_retain_accuracy is None:
+        if self._base_accuracies is None:
             model, _ = self.weights.base()
-            self._base_retain_accuracy = self.training_accuracies(model)[1]
-        return self._base_retain_accuracy
+            self._base_accuracies = self.training_accuracies(model)
+        return self._base_accuracies
 
     @cached_property
     def _tuning_examples(self) -> tuple[tuple[Example, ...], tuple[Example, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ class Checkpoints:
         folder: holds at most one whole snapshot; gone once the run is over.
         seconds: between two snapshots.
         earlier_seconds: spent by killed processes on what `load` has put in place.
+        notes: whatever else belongs to the run, as JSON; saved and loaded with it.
     """
 
     folder: Path
     seconds: float
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._began = self._last = time.monotonic()
@@ -48,7 +50,7 @@ class Checkpoints:
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
         spent = self.earlier_seconds + time.monotonic() - self._began
-        facts = {"losses": list(losses), "plain": plain, "seconds": spent}
+        facts = {"losses": list(losses), "plain": plain, "seconds": spent, "notes": self.notes}
         with filling(self.folder / f"step-{len(losses)}") as scratch:
             save_file(
                 {name: tensor.contiguous().clone() for name, tensor in tensors.items()}, scratch / "state.safetensors"
@@ -83,6 +85,7 @@ class Checkpoints:
         if "random.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random.cuda"])
         self.earlier_seconds = facts["seconds"]
+        self.notes.update(facts["notes"])
         return list(facts["losses"])
 
     def clear(self) -> None:

@@ -31,6 +31,14 @@ class DataFacts(Part):
     sizes: dict[str, int]
 
 
+class CurvePointEntry(Part):
+    """Accuracies on a sample of the training splits after some steps of a training; step 0 is the base model."""
+
+    step: int = Field(ge=0)
+    forget_accuracy: FiniteFloat
+    retain_accuracy: FiniteFloat
+
+
 class TrialEntry(Part):
     """One trial of the tuning, judged on training splits. What is not a number (a trial diverged) is null."""
 
@@ -40,6 +48,9 @@ class TrialEntry(Part):
     forget_accuracy: FiniteFloat | None
     retain_accuracy: FiniteFloat | None
     pruned: str | None = Field(description="why the trial was pruned, or null")
+    curve: tuple[CurvePointEntry, ...] = Field(
+        default=(), description="the way from the base model; its last point is the end of the training"
+    )
 
 
 class Entry(Part):
@@ -75,6 +86,13 @@ class Entry(Part):
         description="by test split or transfer task: 1 for each right prediction, in the data's order",
     )
     trials: tuple[TrialEntry, ...] = ()
+
+    @property
+    def best_trial(self) -> TrialEntry | None:
+        """The trial whose model is the result."""
+        wanted = self.hyperparameters.items()
+        usable = [trial for trial in self.trials if trial.objective is not None and trial.values.items() <= wanted]
+        return max(usable, key=lambda trial: trial.objective or 0.0, default=None)
 
     @property
     def name(self) -> str:

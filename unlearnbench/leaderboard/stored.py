@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,10 +13,10 @@ import yaml
 
 from unlearnbench.config import LOCAL_SETTINGS
 from unlearnbench.data.folder_task import PREFIX
-from unlearnbench.leaderboard.entry import SPLITS, DataFacts, Entry, TrialEntry
+from unlearnbench.leaderboard.entry import SPLITS, CurvePointEntry, DataFacts, Entry, TrialEntry
 from unlearnbench.leaderboard.shown import Shown
 from unlearnbench.rows import BASE, VANILLA
-from unlearnbench.tracking import EDGE, KEY, PRUNED, TUNED_ON, Store
+from unlearnbench.tracking import CURVE, EDGE, KEY, PRUNED, TUNED_ON, Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -114,7 +115,11 @@ def _right(store: Store, run: Run) -> dict[str, str]:
 
 def _trial(number: int, run: Run) -> TrialEntry:
     values = {name: run.data.metrics.get(name) for name in ("objective", "forget_accuracy", "retain_accuracy")}
-    return TrialEntry(number=number, values=run.data.params, pruned=run.data.tags.get(PRUNED), **values)
+    points = json.loads(run.data.tags.get(CURVE, "[]"))
+    curve = tuple(
+        CurvePointEntry(step=step, forget_accuracy=forget, retain_accuracy=retain) for step, forget, retain in points
+    )
+    return TrialEntry(number=number, values=run.data.params, pruned=run.data.tags.get(PRUNED), curve=curve, **values)
 
 
 def read_examples(store: Store) -> dict[str, list[Shown]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import altair as alt
 
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.columns import count, gibibytes, seconds
+from unlearnbench.leaderboard.entry import CurvePointEntry
 from unlearnbench.leaderboard.published import paper_lines
 from unlearnbench.rows import BASE, VANILLA
 
@@ -32,6 +34,7 @@ def charts(block: Block) -> dict[str, Spec]:
     trained, peak = "trainable_parameters", "training_peak_memory_bytes"
     made = {
         "trade-off": trade_off_chart(block),
+        "curves": curves_chart(block),
         "tuning": tuning_chart(block),
         "forgotten": forgotten_chart(block),
         "seconds": cost_chart(block, "seconds of tuning and training", _seconds, seconds),
@@ -121,6 +124,57 @@ def tuning_chart(block: Block) -> alt.TopLevelMixin | None:
         tooltip=["title:N", "seed:N", "trial:O", "values:N", "objective:Q", "pruned:N"],
     )
     return alt.layer(lines, trials).properties(width="container", height=260)
+
+
+def curves_chart(block: Block) -> alt.TopLevelMixin | None:
+    """Each method's way through the plane of accuracies on training examples, from the base model to the end."""
+    points = [
+        {
+            "row": line.row, "title": line.title, "seeds": len(curves), "trained": 100 * share,
+            "retain": round(100 * retain, 2), "forget": round(100 * forget, 2), "end": share == 1,
+        }
+        for line in block.lines
+        if (curves := best_curves(line))
+        for share, forget, retain in mean_curve(curves)
+    ]  # fmt: skip
+    if not points:
+        return None
+    known = alt.Chart(alt.Data(values=points))
+    scale = alt.Scale(domain=[0, 100])
+    x = alt.X("retain:Q", title="train retain accuracy, % (higher is better)", scale=scale)
+    y = alt.Y("forget:Q", title="train forget accuracy, % (lower is better)", scale=scale)
+    trained = alt.Tooltip("trained:Q", title="of the training, %", format=".0f")
+    tooltip = ["title:N", trained, "retain:Q", "forget:Q", "seeds:Q"]
+    size = alt.Size("end:N", scale=alt.Scale(domain=[False, True], range=[20, 110]), legend=None)
+    return alt.layer(
+        known.mark_line(opacity=0.8).encode(x=x, y=y, color=_colour(block), order="trained:Q"),
+        known.mark_point(filled=True, opacity=1).encode(
+            x=x, y=y, color=_colour(block), shape=_shape(block), size=size, tooltip=tooltip
+        ),
+    ).properties(width="container", height=340)
+
+
+Curve = Sequence[CurvePointEntry]
+
+
+def best_curves(line: Line) -> list[Curve]:
+    """The curves of the best trials, one for each seed that has one; of the most frequent length, to be averaged."""
+    best = [entry.best_trial for entry in line.entries]
+    curves = [trial.curve for trial in best if trial is not None and trial.curve]
+    lengths = [len(curve) for curve in curves]
+    return [curve for curve in curves if len(curve) == max(lengths, key=lengths.count)]
+
+
+def mean_curve(curves: Sequence[Curve]) -> list[tuple[float, float, float]]:
+    """Share of the training, and forget and retain accuracy averaged over curves of one length."""
+    return [
+        (
+            points[0].step / curves[0][-1].step,
+            fmean(point.forget_accuracy for point in points),
+            fmean(point.retain_accuracy for point in points),
+        )
+        for points in zip(*curves, strict=True)
+    ]
 
 
 def forgotten_chart(block: Block) -> alt.TopLevelMixin | None:

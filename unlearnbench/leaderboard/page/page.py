@@ -20,6 +20,7 @@ from unlearnbench.tracking import Failure
 
 CAPTIONS = {
     "trade-off": "Forgetting against keeping. Bars: 95 % intervals; dashed: the methods that no other beats in both.",
+    "curves": "Forgetting curves: best trials on training examples, mean over seeds, from base to the end (large).",
     "tuning": "Tuning, trial by trial.",
     "forgotten": "What test forget examples were answered with.",
     "seconds": "Time on the clock.",

@@ -19,7 +19,7 @@ from unlearnbench.grid import Cell, build_grid, follow, shard_of
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.plugins import registry
-from unlearnbench.reporting import make_reporter
+from unlearnbench.reporting import LogDisplay
 from unlearnbench.runner import Runner
 from unlearnbench.tracking import KIND, Store
 from unlearnbench.workbench import Workbench
@@ -244,7 +244,7 @@ def test_leader_of_a_killed_process_is_taken_over(command: list[object], tmp_pat
 @pytest.mark.slow
 def test_helpers_leave_cells_alone_that_take_values(settings: dict[str, Any], tmp_path: Path) -> None:
     config = build_config({**settings, "results": str(tmp_path / "results")}, {})
-    runner = Runner(config, Store(config.results), make_reporter(Console(), [1.0], True))
+    runner = Runner(config, Store(config.results), LogDisplay(Console(), [1.0], True).reporter(0))
     leader, *others = (cell for cell in build_grid(config, registry()) if cell.choice is not None)
     assert not runner.help(others)
     assert runner.help([*others, leader])

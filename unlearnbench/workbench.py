@@ -43,7 +43,7 @@ class Trained:
         steps: of the optimiser.
         tokens_per_pass: tokens of one forward pass at the end.
         halved: whether memory was short, so that passes had to be cut.
-        shared_prefix: whether a soft prompt ran once per step, or in every row; None without a soft prompt.
+        shared_prefix: whether rows shared a soft prompt, or had it in every row; None without a soft prompt.
         packed: whether rows stood one after the other without padding.
         cost: without what the curve took.
         curve: accuracies on training examples on the way; the first point is the base model's.

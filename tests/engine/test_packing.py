@@ -50,25 +50,32 @@ def test_attention_sees_the_row_so_far_and_what_is_shared(shared: int) -> None:
     """Against attention over each row alone, with two key heads for four query heads."""
     lengths = [4, 9, 9, 2]
     packing = Packing.of(lengths, 9, torch.device("cpu"), shared)
-    tokens = packing.positions.shape[1]
+    tokens = shared + sum(rows * length for rows, length in packing.shapes)
+    assert packing.positions.shape == (1, tokens)
     draw = torch.Generator().manual_seed(0)
     query = torch.randn(1, 4, tokens, 8, generator=draw)
-    key, value = (torch.randn(1, 2, shared + tokens, 8, generator=draw) for _ in range(2))
+    key, value = (torch.randn(1, 2, tokens, 8, generator=draw) for _ in range(2))
     module = torch.nn.Module()
     module.num_key_value_groups = 2
     output, _ = attend(module, query, key, value, None, packing=packing, scaling=0.3)
-    for row, length in enumerate(lengths):
-        start = int(packing.starts[row])
-        places = torch.arange(start, start + length)
-        seen = torch.cat([torch.arange(shared), shared + places])
-        expected = scaled_dot_product_attention(
+
+    def attention(places: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        return scaled_dot_product_attention(
             query[:, :, places],
             key[:, :, seen].repeat_interleave(2, dim=1),
             value[:, :, seen].repeat_interleave(2, dim=1),
-            attn_mask=torch.ones(length, shared + length, dtype=torch.bool).tril(shared),
+            attn_mask=torch.ones(len(places), len(seen), dtype=torch.bool).tril(len(seen) - len(places)),
             scale=0.3,
-        )
-        assert torch.allclose(output[0, places], expected[0].transpose(0, 1), atol=1e-6)
+        )[0].transpose(0, 1)
+
+    in_front = torch.arange(shared)
+    if shared:
+        assert torch.allclose(output[0, :shared], attention(in_front, in_front), atol=1e-6)
+    for row, length in enumerate(lengths):
+        start = int(packing.starts[row])
+        places = torch.arange(start, start + length)
+        assert torch.allclose(output[0, places], attention(places, torch.cat([in_front, places])), atol=1e-6)
+        assert packing.positions[0, places].tolist() == list(range(shared, shared + length))
 
 
 def test_packed_rows_have_the_gradient_of_padded_rows(network: PreTrainedModel) -> None:

@@ -89,10 +89,9 @@ class Prefix:
         """All keys and values, layer by layer."""
         return [tensor for layer in self.layers for tensor in layer]
 
-    @classmethod
-    def of(cls, tensors: Sequence[Tensor], length: int) -> Prefix:
-        """The prefix whose `tensors` are the given ones."""
-        return cls(tuple(zip(tensors[::2], tensors[1::2], strict=True)), length)
+    def of(self, tensors: Sequence[Tensor]) -> Prefix:
+        """A prefix of this length whose `tensors` are the given ones."""
+        return Prefix(tuple(zip(tensors[::2], tensors[1::2], strict=True)), self.length)
 
     def expanded(self, batch: int) -> DynamicCache:
         """A cache whose rows all see the prefix, and which stores nothing of what follows it."""
@@ -100,6 +99,30 @@ class Prefix:
         cache = DynamicCache(rows)
         cache.layers = [_ReadOnlyLayer.of(layer) for layer in cache.layers]
         return cache
+
+
+@dataclass(frozen=True)
+class LeadingPrompt:
+    """A soft prompt that runs once in every pass, in front of packed rows that all read its keys and values.
+
+    Attributes:
+        embeddings: ``[length, hidden]``.
+    """
+
+    embeddings: Tensor
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The embeddings."""
+        return [self.embeddings]
+
+    def of(self, tensors: Sequence[Tensor]) -> LeadingPrompt:
+        """The prompt whose `tensors` are the given ones."""
+        return LeadingPrompt(tensors[0])
+
+
+# What stands in front of every row: a prompt that all rows of a pass share, or embeddings that each row repeats.
+Front = Prefix | LeadingPrompt | Tensor
 
 
 class _ReadOnlyLayer(DynamicLayer):  # type: ignore[misc]
@@ -116,8 +139,13 @@ class _ReadOnlyLayer(DynamicLayer):  # type: ignore[misc]
         return torch.cat([self.keys, key_states], dim=-2), torch.cat([self.values, value_states], dim=-2)
 
 
-def prompt_prefix(network: PreTrainedModel, prompt: Tensor) -> Prefix:
-    """Runs the soft prompt ``[length, hidden]`` through the model once."""
+def shared_prompt(network: PreTrainedModel, prompt: Tensor) -> Prefix | LeadingPrompt:
+    """A soft prompt ``[length, hidden]`` that rows share.
+
+    Packed rows have it in front of their sequence; for padded rows it runs through the model now.
+    """
+    if packs(network):
+        return LeadingPrompt(prompt)
     inner = getattr(network, network.base_model_prefix)
     # In training mode a layer under gradient checkpointing would keep no keys and values.
     training = network.training
@@ -130,17 +158,17 @@ def prompt_prefix(network: PreTrainedModel, prompt: Tensor) -> Prefix:
     return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers), prompt.shape[0])
 
 
-def answer_logits(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None = None) -> Tensor:
+def answer_logits(network: PreTrainedModel, inputs: Inputs, prompted: Front | None = None) -> Tensor:
     """``[tokens, vocab]`` logits that predict the answer tokens.
 
     Args:
-        prompted: a soft prompt in front of every row: its keys and values, or its ``[length, hidden]`` embeddings.
+        prompted: a soft prompt in front of every row: shared, or ``[length, hidden]`` embeddings that each row repeats.
     """
     return logits_and_states(network, inputs, prompted, None)[0]
 
 
 def logits_and_states(
-    network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None, layer: int | None
+    network: PreTrainedModel, inputs: Inputs, prompted: Front | None, layer: int | None
 ) -> tuple[Tensor, Tensor | None]:
     """`answer_logits`, and ``[input tokens, hidden]`` outputs of a layer for all tokens of `Inputs.tokens`.
 
@@ -160,7 +188,7 @@ def logits_and_states(
     return logits, states[rows.to(states.device), positions.to(states.device)]
 
 
-def answer_states(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None = None) -> Tensor:
+def answer_states(network: PreTrainedModel, inputs: Inputs, prompted: Front | None = None) -> Tensor:
     """``[tokens, hidden]`` last-layer states that the LM head turns into `answer_logits`."""
     states: list[Tensor] = []
     head = network.get_output_embeddings()
@@ -193,8 +221,9 @@ class Arranged:
         return torch.zeros_like(rows), self.starts[rows] + positions + self.first
 
 
-def _padded(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None) -> Arranged:
+def _padded(network: PreTrainedModel, inputs: Inputs, prompted: Front | None) -> Arranged:
     """Rows padded to the longest."""
+    assert not isinstance(prompted, LeadingPrompt), "padded rows can't share a prompt of their own pass"
     batch, length = inputs.ids.shape
     first = prompted.length if isinstance(prompted, Prefix) else 0 if prompted is None else len(prompted)
     mask = torch.cat([inputs.mask.new_ones(batch, first), inputs.mask], dim=1)
@@ -206,18 +235,21 @@ def _padded(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor 
     return Arranged(arguments | _words(network, inputs, None), 0)
 
 
-def _packed(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None) -> Arranged:
+def _packed(network: PreTrainedModel, inputs: Inputs, prompted: Front | None) -> Arranged:
     """All rows in one sequence."""
+    assert not isinstance(prompted, Prefix), "packed rows read no keys from outside their sequence"
     embeddings = prompted if isinstance(prompted, Tensor) else None
     first = 0 if embeddings is None else len(embeddings)
-    shared = prompted.length if isinstance(prompted, Prefix) else 0
+    leading = prompted.embeddings if isinstance(prompted, LeadingPrompt) else None
+    shared = 0 if leading is None else len(leading)
     lengths, width = [first + length for length in inputs.lengths], first + inputs.ids.shape[1]
     packing = Packing.of(lengths, width, inputs.ids.device, shared)
     ((kind, padded),) = _words(network, inputs, embeddings).items()
-    arguments = packing.arguments() | {kind: padded.flatten(0, 1).index_select(0, packing.source)[None]}
-    if isinstance(prompted, Prefix):
-        arguments["past_key_values"] = prompted.expanded(1)
-    return Arranged(arguments, first, packing.starts)
+    words = padded.flatten(0, 1).index_select(0, packing.source)
+    if leading is not None:
+        kind, words = "inputs_embeds", network.get_input_embeddings()(words)
+        words = torch.cat([leading.to(words.dtype), words])
+    return Arranged(packing.arguments() | {kind: words[None]}, first, packing.starts)
 
 
 def _words(network: PreTrainedModel, inputs: Inputs, prompt: Tensor | None) -> dict[str, Tensor]:

@@ -14,13 +14,13 @@ from torch import Tensor
 from unlearnbench.engine.batching import packed_passes, padded_passes
 from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.forward import (
+    Front,
     Inputs,
-    Prefix,
     answer_logits,
     answer_states,
     collate,
     logits_and_states,
-    prompt_prefix,
+    shared_prompt,
 )
 from unlearnbench.engine.packing import packs
 from unlearnbench.engine.positions import positions
@@ -43,7 +43,7 @@ class LanguageModel:
         tokens_per_pass: tokens in one forward pass, at most (one example always fits); a soft prompt counts with
             every row that it stands in front of.
         prompt: ``[tokens, hidden]`` soft prompt in front of every input, or None.
-        shared_prefix: whether the soft prompt runs once per evaluation instead of once per row.
+        shared_prefix: whether the soft prompt is shared by the rows instead of standing in every row.
     """
 
     network: PreTrainedModel
@@ -108,7 +108,7 @@ class LanguageModel:
     def hidden_states(self, encoded: Sequence[Encoded], layer: int) -> Iterator[tuple[list[int], Tensor]]:
         """Indices of examples, and ``[input tokens, hidden]`` outputs of a layer for all of their tokens in turn."""
 
-        def forward(network: PreTrainedModel, inputs: Inputs, prompted: Prefix | Tensor | None) -> Tensor:
+        def forward(network: PreTrainedModel, inputs: Inputs, prompted: Front | None) -> Tensor:
             states = logits_and_states(network, inputs, prompted, layer)[1]
             assert states is not None
             return states
@@ -125,7 +125,7 @@ class LanguageModel:
         return torch.stack([row for row in rows if row is not None])
 
     def _passes(
-        self, encoded: Sequence[Encoded], forward: Callable[[PreTrainedModel, Inputs, Prefix | Tensor | None], Tensor]
+        self, encoded: Sequence[Encoded], forward: Callable[[PreTrainedModel, Inputs, Front | None], Tensor]
     ) -> Iterator[tuple[list[int], Inputs, Tensor]]:
         """Runs `forward` pass by pass.
 
@@ -144,15 +144,15 @@ class LanguageModel:
         for indices, (inputs, found) in self.halving(self.passes(encoded, self.budget, front), run):
             yield indices, inputs, found
 
-    def _prompted(self, weights: CastWeights) -> Prefix | Tensor | None:
-        """What stands in front of every row: the soft prompt, or its keys and values."""
+    def _prompted(self, weights: CastWeights) -> Front | None:
+        """What stands in front of every row."""
         if self.prompt is None:
             return None
         prompt = self.prompt.to(self.device, self.network.dtype)
         if not self.shared_prefix:
             return prompt
         with torch.inference_mode(), self.autocast(), weights.in_place():
-            return prompt_prefix(self.network, prompt)
+            return shared_prompt(self.network, prompt)
 
     def halving(
         self, groups: Iterable[list[int]], run: Callable[[list[int]], Found]

@@ -38,14 +38,14 @@ def rectangles(lengths: Sequence[int], spread: float) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Packing:
-    """Where the tokens of padded rows ``[batch, width]`` stand in a packed sequence ``[1, tokens]``.
+    """Where the tokens of padded rows ``[batch, width]`` stand in a packed sequence ``[1, shared + tokens]``.
 
     Attributes:
         shapes: rows and length of each rectangle.
         source: ``[tokens]`` places in the flattened padded rows.
-        positions: ``[1, tokens]`` position of each token in its own row, behind the shared ones.
+        positions: ``[1, shared + tokens]``: 0, 1, ... of the shared tokens, and of each token in its row behind them.
         starts: ``[batch]`` place of each row's first token in the sequence.
-        shared: number of positions in front that all rows share.
+        shared: number of tokens at the beginning of the sequence that stand in front of every row.
         masks: what each token of a rectangle's rows sees, ``[1, 1, length, shared + length]``; None for all before it.
     """
 
@@ -65,12 +65,14 @@ class Packing:
             shapes.append((len(rows), longest))
             pieces.append((torch.tensor(rows)[:, None] * width + torch.arange(longest)).flatten())
             for row in rows:
-                starts[row] = place
+                starts[row] = shared + place
                 place += longest
         source = torch.cat(pieces)
-        packed = torch.stack([source, shared + source % width]).to(device)
+        positions = torch.cat([torch.arange(shared), shared + source % width]).to(device)
         masks = tuple(_causal_mask(longest, shared, device) if shared else None for _, longest in shapes)
-        return cls(tuple(shapes), packed[0], packed[1][None], torch.tensor(starts, device=device), shared, masks)
+        return cls(
+            tuple(shapes), source.to(device), positions[None], torch.tensor(starts, device=device), shared, masks
+        )
 
     def arguments(self) -> dict[str, Any]:
         """What a transformers model needs to run the sequence."""
@@ -91,14 +93,14 @@ def attend(
     packing: Packing | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Causal attention within each row of a packed sequence, and to keys in front of it that all rows share.
+    """Causal attention within each row of a packed sequence, and to the tokens in front that all rows share.
 
     Args:
-        query: ``[1, heads, tokens, head size]``.
+        query: ``[1, heads, shared + tokens, head size]``.
         key, value: ``[1, key heads, shared + tokens, head size]``.
 
     Returns:
-        ``[1, tokens, heads, head size]``.
+        ``[1, shared + tokens, heads, head size]``.
     """
     dtype = attention_dtype(query.device.type)
     if dtype is None:
@@ -126,10 +128,13 @@ def _attend(
         whole: Tensor = sdpa_attention_forward(module, query, key, value, mask, **options)[0]
         return whole
     sizes = [rows * length for rows, length in packing.shapes]
-    queries = torch.split_with_sizes(query[0], sizes, dim=1)
+    front_queries, *queries = torch.split_with_sizes(query[0], [packing.shared, *sizes], dim=1)
     front_keys, *keys = torch.split_with_sizes(key[0], [packing.shared, *sizes], dim=1)
     front_values, *values = torch.split_with_sizes(value[0], [packing.shared, *sizes], dim=1)
     outputs = []
+    if packing.shared:
+        front = front_queries[None], front_keys[None], front_values[None]
+        outputs.append(sdpa_attention_forward(module, *front, None, **options)[0][0])
     for shape, own_mask, some_queries, some_keys, some_values in zip(
         packing.shapes, packing.masks, queries, keys, values, strict=True
     ):

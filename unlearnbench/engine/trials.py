@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unlearnbench.engine.encoding import Encoded
-from unlearnbench.engine.forward import Inputs, answer_logits, collate, prompt_prefix
+from unlearnbench.engine.forward import Inputs, answer_logits, collate, shared_prompt
 from unlearnbench.engine.packing import replace_attention
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def can_share_prefix(network: PreTrainedModel, prompt: Tensor) -> bool:
     """
     inputs = _inputs(prompt.device)
     try:
-        shared = answer_logits(network, inputs, prompt_prefix(network, prompt))
+        shared = answer_logits(network, inputs, shared_prompt(network, prompt))
     except REFUSALS:
         return False
     return _same(shared, answer_logits(network, inputs, prompt))

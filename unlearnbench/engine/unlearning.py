@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unlearnbench.batch import Batch, Part, PartName
 from unlearnbench.engine.encoding import Encoded
-from unlearnbench.engine.forward import Inputs, Prefix, collate, logits_and_states, prompt_prefix
+from unlearnbench.engine.forward import Front, Inputs, collate, logits_and_states, shared_prompt
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.precision import CastWeights
 from unlearnbench.engine.reference import Reference
@@ -59,7 +59,7 @@ class UnlearningStep:
 
     Attributes:
         prompt: the soft prompt in training, or None when the weights are trained.
-        shared_prefix: whether the soft prompt runs once per step instead of once per row.
+        shared_prefix: whether the soft prompt is shared by the rows instead of standing in every row.
         budget: tokens in one pass; halved when a pass runs out of memory, which does not change the result.
         layer: the layer whose outputs the method's loss reads, or None.
     """
@@ -94,7 +94,7 @@ class UnlearningStep:
         return total
 
     def _pass(
-        self, rows: list[tuple[PartName, int]], step: list[tuple[PartName, int]], prompted: Prefix | Tensor | None
+        self, rows: list[tuple[PartName, int]], step: list[tuple[PartName, int]], prompted: Front | None
     ) -> float:
         encoded = [self.data.parts[name][i] for name, i in rows]
         inputs = collate(encoded, self.model.pad, self.model.device)
@@ -140,17 +140,17 @@ class UnlearningStep:
         )
 
     @contextmanager
-    def _prompted(self) -> Iterator[Prefix | Tensor | None]:
+    def _prompted(self) -> Iterator[Front | None]:
         """What stands in front of the step's inputs; its gradient flows to the soft prompt once, at the end."""
         if self.prompt is None:
             yield None
             return
         with self.model.autocast():
             embeddings = self.prompt().to(self.model.network.dtype)
-            prefix = prompt_prefix(self.model.network, embeddings) if self.shared_prefix else None
-        outputs = prefix.tensors if prefix else [embeddings]
+            shared = shared_prompt(self.model.network, embeddings) if self.shared_prefix else None
+        outputs = shared.tensors if shared else [embeddings]
         leaves = [output.detach().requires_grad_() for output in outputs]
-        yield Prefix.of(leaves, prefix.length) if prefix else leaves[0]
+        yield shared.of(leaves) if shared else leaves[0]
         torch.autograd.backward(outputs, [leaf.grad for leaf in leaves])
 
     def _drop_gradients(self) -> None:

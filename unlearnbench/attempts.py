@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.cache import content_hash, discard, filling
+from unlearnbench.cache import content_hash, discard, discard_damaged, filling
+from unlearnbench.checksums import is_intact
 from unlearnbench.cost import Cost
 from unlearnbench.curve import CurvePoint
 from unlearnbench.engine.checkpoint import Checkpoints
@@ -134,7 +135,8 @@ class Attempts:
     def _found(self, values: dict[str, Any]) -> Attempt | None:
         """What another process has saved."""
         folder = self._saved(values)
-        if not folder.is_dir():
+        if not is_intact(folder):
+            discard_damaged(folder)
             return None
         result = TrialResult.from_stored(json.loads((folder / "result.json").read_text(encoding="utf-8")))
         return Attempt(result, read_trained(folder) if result.failure is None else None, None, folder)

@@ -8,7 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnbench.cache import cache_root, content_hash, filling
+from unlearnbench.cache import cache_root, content_hash, made
+from unlearnbench.checksums import is_intact
 from unlearnbench.config import BaseConfig, ModelConfig
 from unlearnbench.cost import Cost, measured
 from unlearnbench.data.store import TaskData
@@ -98,37 +99,21 @@ def base_model(
     """
     key = base_key(model, data, config, model_config, seed)
     entry = cache_root() / "base" / key
-    if not entry.is_dir():
+    if not is_intact(entry):
         checkpoints = Checkpoints(cache_root() / "checkpoints" / key, checkpoint_seconds)
-        with claimed(cache_root() / "base" / f"{key}.lease"), filling(entry) as scratch:
-            if not entry.is_dir():
-                with measured() as cost:
-                    trained = _fine_tune(
-                        model, encoder, data, config, model_config, seed, scratch, on_step, checkpoints
-                    )
-                cost.wall_seconds += checkpoints.earlier_seconds
-                facts = {"trainable_parameters": trained, "cost": asdict(cost), "model": model.identity}
-                (scratch / "base.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+        def make(folder: Path) -> None:
+            with measured() as cost:
+                trained = _fine_tune(model, encoder, data, config, model_config, seed, folder, on_step, checkpoints)
+            cost.wall_seconds += checkpoints.earlier_seconds
+            facts = {"trainable_parameters": trained, "cost": asdict(cost), "model": model.identity}
+            (folder / "base.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+        with claimed(cache_root() / "base" / f"{key}.lease"):
+            made(entry, make)
         checkpoints.clear()
     facts = json.loads((entry / "base.json").read_text(encoding="utf-8"))
     return BaseModel(key, entry, facts["trainable_parameters"], Cost(**facts["cost"]))
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether a base model's files are all there and of the length that they say, so that an error has other causes."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        for name in ("base.json", "config.json"):
-            json.loads((folder / name).read_text(encoding="utf-8"))
-        index = folder / "model.safetensors.index.json"
-        shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values() if index.is_file() else ()
-        for name in set(shards) or {"model.safetensors"}:
-            with safe_open(folder / name, framework="pt"):
-                pass
-    except (OSError, ValueError, KeyError, SafetensorError):
-        return False
-    return True
 
 
 def _fine_tune(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import secrets
@@ -18,8 +19,11 @@ from zipfile import BadZipFile
 import platformdirs
 import psutil
 
+from unlearnbench.checksums import is_intact, write_checksums
 from unlearnbench.errors import UserError
+from unlearnbench.safe_text import safe
 
+logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 
@@ -40,25 +44,40 @@ def cache_root() -> Path:
     return Path(os.environ.get("UNLEARNBENCH_CACHE") or platformdirs.user_cache_dir("unlearnbench"))
 
 
+def check_cache() -> None:
+    """Raises a UserError if the cache can't be written, before anything is computed that belongs there."""
+    root = cache_root()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        raise _unwritable(root, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"the cache folder {folder} can't be written ({error.strerror}): set UNLEARNBENCH_CACHE to a folder that can."
+    )
+
+
 @contextmanager
 def filling(entry: Path) -> Iterator[Path]:
     """A scratch folder that becomes `entry` when the block ends well, and vanishes otherwise.
 
-    Readers therefore see a whole entry or none, however the process ends.
+    Readers therefore see a whole entry or none, however the process ends. Checksums of its files lie beside them.
     """
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         _remove_orphans(entry)
         scratch = Path(tempfile.mkdtemp(prefix=f"{_scratch_prefix(entry)}{os.getpid()}-", dir=entry.parent))
     except OSError as error:
-        raise UserError(
-            f"the cache folder {entry.parent} can't be written ({error.strerror}): "
-            "set UNLEARNBENCH_CACHE to a folder that can."
-        ) from None
+        raise _unwritable(entry.parent, error) from None
     try:
         yield scratch
         if entry.exists():
             return
+        write_checksums(scratch)
         try:
             scratch.rename(entry)
         except OSError:
@@ -91,13 +110,28 @@ def discard(entry: Path) -> None:
         shutil.rmtree(remains, ignore_errors=True)
 
 
-def cached(entry: Path, make: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
-    """What `read` finds in `entry`, which `make` fills where it is missing or its files turn out to be broken."""
+def made(entry: Path, make: Callable[[Path], None]) -> Path:
+    """The entry, which `make` fills if it is missing or its files are not what they were when they were made."""
+    if not is_intact(entry):
+        discard_damaged(entry)
+        with filling(entry) as scratch:
+            make(scratch)
+    return entry
+
+
+def discard_damaged(entry: Path) -> None:
+    """Deletes a folder, if there is one, that is of no use any more, and says so."""
     if entry.is_dir():
-        try:
-            return read(entry)
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            discard(entry)
-    with filling(entry) as scratch:
-        make(scratch)
-    return read(entry)
+        logger.warning(safe(f"{entry} is damaged and is made again"))
+        discard(entry)
+
+
+def cached(entry: Path, make: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
+    """What `read` finds in `entry`, which `make` fills if it is missing or damaged."""
+    try:
+        return read(made(entry, make))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        if is_intact(entry):
+            raise
+        # Another process has found it damaged and is making it again.
+        return read(made(entry, make))

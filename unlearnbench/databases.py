@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from unlearnbench.errors import UserError
+from unlearnbench.errors import UserError, first_line
 
 # How long a process waits for another one's write.
 BUSY_SECONDS = 60
+# A copy that is made while another process writes may be of no use.
+COPY_ATTEMPTS = 5
 
 
 def make_database(database: Path, tables: Callable[[str], None]) -> None:
@@ -55,6 +58,49 @@ def point_to_artifacts(database: Path, folder: str) -> None:
         if connection.execute(elsewhere, (folder, folder)).fetchone()[0]:
             connection.execute("UPDATE experiments SET artifact_location = ?", (folder,))
             connection.execute(f"UPDATE runs SET artifact_uri = {place}", (folder,))
+
+
+def copied_database(database: Path, folder: Path) -> Path:
+    """A copy of a database that others may be writing to, from where it can't be opened, in a folder that can.
+
+    Raises:
+        UserError: it can't be read, or was written to each time that it was copied.
+    """
+    for _ in range(COPY_ATTEMPTS):
+        try:
+            for file in (database, database.with_name(f"{database.name}-wal")):
+                if file.exists():
+                    shutil.copyfile(file, folder / file.name)
+            with closing(sqlite3.connect(folder / database.name)) as connection:
+                if connection.execute("PRAGMA quick_check").fetchone() == ("ok",):
+                    return folder / database.name
+        except sqlite3.DatabaseError:
+            continue
+        except OSError as error:
+            raise UserError(f"{database} can't be read: {first_line(error)}") from None
+    raise UserError(f"{database} can't be read whole: try again when no process writes to it, or make it writable.")
+
+
+def check_optuna_storage(url: str) -> None:
+    """Opens the database of tuning studies, so that trouble with it is told before anything is computed.
+
+    Raises:
+        UserError: it can't be opened; the message does not show the password.
+    """
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        optuna.storages.get_storage(url)
+    except ImportError as error:
+        cause = error.__cause__ or error.__context__ or error
+        missing = first_line(cause).rstrip(".")
+        raise UserError(
+            f"the Optuna storage {url} needs a database driver that is not installed ({missing}): "
+            "install it, or leave --optuna-storage out."
+        ) from None
+    except (SQLAlchemyError, ValueError) as error:
+        raise UserError(f"the Optuna storage {url} can't be opened: {first_line(error)}") from None
 
 
 def mlflow_tables(url: str) -> None:

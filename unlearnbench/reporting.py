@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from unlearnbench.engine.training import Progress as TrainingProgress
+from unlearnbench.safe_text import safe
 
 LINE_EVERY_SECONDS = 30.0
 
@@ -123,7 +124,8 @@ class LogDisplay:
     def say(self, process: int, text: str) -> None:
         """A line of one process."""
         mark = f"[{process + 1}] " if self.processes > 1 else ""
-        self.console.print(f"{time.strftime('%H:%M:%S')} {mark}{text}", markup=False, highlight=False, soft_wrap=True)
+        line = f"{time.strftime('%H:%M:%S')} {mark}{safe(text)}"
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @dataclass
@@ -209,7 +211,7 @@ class LiveDisplay:
 
     def say(self, text: str) -> None:
         """A line above the display."""
-        self.progress.console.print(text, markup=False, highlight=False)
+        self.progress.console.print(safe(text), markup=False, highlight=False)
 
 
 @dataclass
@@ -223,8 +225,8 @@ class _LiveReporter:
 
     def cell_started(self, name: str, seconds: float) -> None:
         self.display.forecast.start(self.line, seconds)
-        self._name = name
-        self.display.progress.reset(self.line, description=name, total=None, note="")
+        self._name = safe(name)
+        self.display.progress.reset(self.line, description=self._name, total=None, note="")
 
     def cell_ended(self, message: str) -> None:
         self.display.forecast.end(self.line)
@@ -233,7 +235,7 @@ class _LiveReporter:
         self._clear()
 
     def stage(self, name: str) -> None:
-        self.display.progress.reset(self.line, total=None, note=name)
+        self.display.progress.reset(self.line, total=None, note=safe(name))
         self._stage = name
 
     def step(self, progress: TrainingProgress) -> None:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +17,7 @@ import torch
 
 from unlearnbench.attempts import Attempts
 from unlearnbench.base import BaseFailedError, BaseModel
+from unlearnbench.cache import discard, filling
 from unlearnbench.config import RunConfig, dump_experiment
 from unlearnbench.cost import measured
 from unlearnbench.design import Space, first_values
@@ -26,7 +27,7 @@ from unlearnbench.environment import environment
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation import Evaluation
 from unlearnbench.grid import Cell, Workplace
-from unlearnbench.lease import WAIT_SECONDS, Claim
+from unlearnbench.lease import WAIT_SECONDS, Claim, ClaimLostError
 from unlearnbench.metrics import Metric
 from unlearnbench.model_card import write_card
 from unlearnbench.record import Record
@@ -108,7 +109,9 @@ class Runner:
     _bench: Workbench | None = None
     _without_base: dict[int, str] = field(default_factory=dict)
     _deadline: float = math.inf
+    _claim: Claim | None = None
     _nothing_left: set[str] = field(default_factory=set)
+    _given_up: set[str] = field(default_factory=set)
 
     def run(self, cells: Sequence[Cell], todo: Mapping[str, float]) -> Outcome:
         """Runs the cells whose keys are in `todo`, which holds their estimated seconds.
@@ -121,16 +124,22 @@ class Runner:
         if todo:
             with invocation(self.config, self.store, len(todo)) as begun:
                 for cell, claim in self._claimed([cell for cell in cells if cell.key in todo]):
-                    outcome += self._run_claimed(cell, todo[cell.key], claim, begun)
+                    try:
+                        outcome += self._run_claimed(cell, todo[cell.key], claim, begun)
+                    except ClaimLostError:
+                        # What the other process makes of it is looked up once that is done.
+                        self._given_up.add(cell.key)
         return outcome
 
     def run_one(self, cell: Cell, estimate: float, begun: Invocation) -> Outcome | None:
-        """Runs a cell, or returns None at once if another process has claimed it."""
+        """Runs a cell, or returns None if another process has claimed it, at once or because this one stood still."""
         claim = _claim(self.store, cell)
         if not claim.acquire():
             return None
         try:
             return self._run_claimed(cell, estimate, claim, begun)
+        except ClaimLostError:
+            return None
         finally:
             claim.release()
 
@@ -160,9 +169,10 @@ class Runner:
         return False
 
     def _claimed(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Claim]]:
-        """Each cell once it could be claimed; those of other processes last. The claim ends with the iteration.
+        """Each cell once it could be claimed; those of other processes last, and again if its claim was lost meanwhile.
 
-        A cell that takes another one's values comes after that one, which may be in the hands of another process.
+        The claim ends with the iteration. A cell that takes another one's values comes after that one, which may be in
+        the hands of another process.
         """
         waiting = deque((cell, _claim(self.store, cell)) for cell in cells)
         refused = 0
@@ -184,6 +194,9 @@ class Runner:
             refused = 0
             try:
                 yield cell, claim
+                if cell.key in self._given_up:
+                    self._given_up.remove(cell.key)
+                    waiting.append((cell, _claim(self.store, cell)))
             finally:
                 claim.release()
 
@@ -202,14 +215,23 @@ class Runner:
         return Outcome(failed={cell.name: reason})
 
     def _run_cell(self, cell: Cell, estimate: float, claim: Claim, tags: Mapping[str, str]) -> str | None:
-        """Runs and records one cell; returns the reason if it failed."""
+        """Runs and records one cell; returns the reason if it failed.
+
+        Raises:
+            ClaimLostError: another process has taken it over.
+        """
         self.reporter.cell_started(cell.name, estimate)
+        self._claim = claim
         self._deadline = time.monotonic() + (self.config.cell_timeout or math.inf)
         try:
             tags = {**tags, "hardware.threads": str(self._set_threads(cell.workplace)), **cell_tags(cell)}
             with self.store.record("cell", cell.name, tags=tags) as record:
                 result = self._measured_result(cell, claim, record)
         except UserError:
+            raise
+        except ClaimLostError as error:
+            self._bench = None
+            self.reporter.cell_ended(str(error))
             raise
         except Exception as error:
             # Weights may be half-trained, and a traceback would hold them: start the next cell afresh.
@@ -227,17 +249,22 @@ class Runner:
             record.params(result.hyperparameters)
             record.metrics({**result.metrics, "cell_wall_seconds": whole.wall_seconds})
         except Exception as error:
+            if claim.lost:
+                # Whatever it was that failed, another process has changed it meanwhile.
+                raise ClaimLostError from error
             stop_on_full_storage(error)
             raise
-        if claim.lost:
-            raise CellFailedError("this process was stopped for so long that another one may have taken over")
+        claim.check()
         return result
 
     def _on_step(self, progress: Progress) -> None:
         self.reporter.step(progress)
-        self._check_time()
+        self._check()
 
-    def _check_time(self) -> None:
+    def _check(self) -> None:
+        """Raises if this process should no longer work on the cell."""
+        if self._claim is not None:
+            self._claim.check()
         if time.monotonic() > self._deadline:
             raise CellTimeoutError(f"it took longer than cell_timeout, {self.config.cell_timeout:g} seconds")
 
@@ -251,7 +278,7 @@ class Runner:
             return replace(result, trainable_parameters=base.trainable_parameters, base_cost=base.cost)
         found = None if cell.leader is None else self._found(cell.leader, cell.choice.space)
         choice = cell.choice if found is None else cell.choice.with_values(found.values)
-        search = Search(cell, choice, bench, self.store, record, self.reporter, self._on_step, self._check_time)
+        search = Search(cell, choice, bench, self.store, record, self.reporter, self._on_step, self._check)
         trials, best = search.run(self.force)
         tuned = found or Tuned.of(trials, best, choice.space)
         record.tags(tuned.tags)
@@ -263,6 +290,7 @@ class Runner:
         model, trained = search.model(best)
         result = self._evaluate(bench, model, record)
         self._attach_model(cell, bench, model, record)
+        self._check()
         search.clean()
         return replace(
             result,
@@ -316,12 +344,19 @@ class Runner:
                 write_card(adapter, cell)
                 record.artifacts(Path(scratch))
                 if self.config.keep_models:
-                    shutil.copytree(adapter, models / cell.key, dirs_exist_ok=True)
+                    self._keep(cell, lambda folder: shutil.copytree(adapter, folder, dirs_exist_ok=True))
         elif self.config.keep_models:
-            bench.weights.save(model, models / cell.key)
+            self._keep(cell, lambda folder: bench.weights.save(model, folder))
         if self.config.keep_models:
             # Relative to the results folder, which may be moved.
             record.tags({"model.folder": f"models/{cell.key}"})
+
+    def _keep(self, cell: Cell, write: Callable[[Path], object]) -> None:
+        """Writes a model that the user keeps, whole or not at all, in place of the one of a former run."""
+        folder = self.store.results / "models" / cell.key
+        discard(folder)
+        with filling(folder) as scratch:
+            write(scratch)
 
     def _workbench(self, workplace: Workplace) -> Workbench:
         if self._bench is None or self._bench.workplace is not workplace:

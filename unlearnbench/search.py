@@ -15,6 +15,7 @@ from typing import Any
 
 from unlearnbench.attempts import Attempt, Attempts, read_trained
 from unlearnbench.cache import discard
+from unlearnbench.checksums import is_intact
 from unlearnbench.cost import Cost
 from unlearnbench.curve import CurvePoint
 from unlearnbench.engine.model import LanguageModel
@@ -78,7 +79,7 @@ class Search:
     def model(self, best: Trial) -> tuple[LanguageModel, Trained]:
         """The best trial's model; trained again only where its weights have been lost."""
         method = self.choice.build(best.values)
-        if not self._weights(best.number).is_dir():
+        if not is_intact(self._weights(best.number)):
             self.reporter.stage("training the best trial again")
             return self.bench.unlearn(method, self.on_step, self.attempts.checkpoints(best.values))
         trained = read_trained(self._weights(best.number))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
 
 from unlearnbench.errors import UserError, first_line
+from unlearnbench.safe_text import safe
 
+logger = logging.getLogger(__name__)
 ATTEMPTS = 5
 PAUSE_SECONDS = 1.0
+# A silence of this length is told to the user.
+SILENCE_SECONDS = 4.0
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -36,7 +43,8 @@ def patiently(call: Callable[Parameters, Result], *args: Parameters.args, **kwar
     attempts = ATTEMPTS
     while True:
         try:
-            return call(*args, **kwargs)
+            with _silence_told(call):
+                return call(*args, **kwargs)
         except (MlflowException, RequestException) as error:
             trouble = error if isinstance(error, RequestException) else error.__context__
             if not isinstance(trouble, (ChunkedEncodingError, ConnectionError, RetryError, Timeout)):
@@ -48,3 +56,37 @@ def patiently(call: Callable[Parameters, Result], *args: Parameters.args, **kwar
                     "the same command goes on once it does; finished cells are safe."
                 ) from error
         time.sleep(PAUSE_SECONDS)
+
+
+@contextmanager
+def _silence_told(call: Callable[..., Any]) -> Iterator[None]:
+    """Says that a server is waited for, and for how long, if the block takes more than a few seconds."""
+    uri = str(getattr(getattr(call, "__self__", None), "tracking_uri", ""))
+    if not is_server(uri):
+        yield
+        return
+    text = safe(
+        f"waiting for the MLflow server {uri}, which has not answered for {SILENCE_SECONDS:.0f} seconds: "
+        f"it is asked again for about {patience_seconds() / 60:.1f} minutes (MLFLOW_HTTP_REQUEST_MAX_RETRIES)"
+    )
+    timer = threading.Timer(SILENCE_SECONDS, logger.warning, [text])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def is_server(uri: str) -> bool:
+    """Whether an MLflow store is a server, rather than a database that this process opens itself."""
+    return uri.startswith(("http://", "https://"))
+
+
+def patience_seconds() -> float:
+    """How long MLflow asks a server again that refuses connections, by its settings."""
+    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR, MLFLOW_HTTP_REQUEST_MAX_RETRIES
+
+    # urllib3 waits before all attempts but the first two, twice as long each time, and never longer than two minutes.
+    factor, retries = MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR.get(), MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()
+    return float(sum(min(120, factor * 2**number) for number in range(1, retries)))

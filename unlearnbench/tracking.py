@@ -7,7 +7,9 @@ counts as finished when a cell run with its key has status FINISHED.
 
 from __future__ import annotations
 
+import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from urllib.parse import unquote, urlsplit
 from unlearnbench.artifacts import Artifacts, FolderArtifacts, ServerArtifacts
 from unlearnbench.databases import (
     BUSY_SECONDS,
+    check_optuna_storage,
+    copied_database,
     make_database,
     mlflow_tables,
     optuna_tables,
@@ -25,9 +29,10 @@ from unlearnbench.databases import (
     quiet_mlflow,
 )
 from unlearnbench.errors import UserError, first_line
+from unlearnbench.lease import ClaimLostError
 from unlearnbench.record import Record
 from unlearnbench.safe_text import safe
-from unlearnbench.server import ServerDownError, patiently
+from unlearnbench.server import ServerDownError, is_server, patiently
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -61,11 +66,6 @@ class Failure:
     def of(cls, run: Run) -> Failure:
         """What a failed run tells."""
         return cls(run.info.run_name, run.data.tags.get(FAILURE, "unknown reason"), run.info.run_id)
-
-
-def is_server(uri: str) -> bool:
-    """Whether an MLflow store is a server, rather than a database that this process opens itself."""
-    return uri.startswith(("http://", "https://"))
 
 
 class Store:
@@ -108,6 +108,8 @@ class Store:
             make_database(results / "mlflow.db", mlflow_tables)
         if optuna_storage is None:
             make_database(results / "optuna.db", optuna_tables)
+        else:
+            check_optuna_storage(optuna_storage)
         self.optuna_storage = optuna_storage or f"sqlite:///{results / 'optuna.db'}?timeout={BUSY_SECONDS}"
         self._open(results, tracking_uri)
         if tracking_uri is None:
@@ -161,10 +163,17 @@ class Store:
     def _open(self, results: Path, tracking_uri: str | None) -> None:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         quiet_mlflow()
         self.results = results.resolve()
-        self.uri = tracking_uri or f"sqlite:///{self.results / 'mlflow.db'}?timeout={BUSY_SECONDS}"
+        database = self.results / "mlflow.db"
+        if tracking_uri is None and not os.access(database.parent, os.W_OK):
+            # SQLite can't even read a database of several processes whose folder it can't write.
+            copy = tempfile.TemporaryDirectory(prefix="unlearnbench-")
+            weakref.finalize(self, copy.cleanup)
+            database = copied_database(database, Path(copy.name))
+        self.uri = tracking_uri or f"sqlite:///{database}?timeout={BUSY_SECONDS}"
         try:
             self.client = MlflowClient(self.uri)
             self.artifacts: Artifacts = (
@@ -173,7 +182,11 @@ class Store:
                 else FolderArtifacts(self.results, self.results / "artifacts")
             )
             patiently(self.client.search_experiments, max_results=1)
-        except MlflowException as error:
+        except ImportError as error:
+            raise UserError(
+                f"the MLflow store {self.uri} needs a database driver that is not installed ({error}): install it."
+            ) from None
+        except (MlflowException, SQLAlchemyError) as error:
             raise UserError(f"the MLflow store {self.uri} can't be opened: {first_line(error)}") from None
 
     def _experiment(self, name: str) -> str | None:
@@ -198,11 +211,11 @@ class Store:
         except ServerDownError:
             raise
         except Exception as error:
-            # What the user has to mend first is no failure of the cell; and where the store itself is the trouble, the
-            # first error is the one to tell.
+            # What the user has to mend first, or what another process has taken over, is not a failure of the cell; and
+            # if the store itself is the trouble, the first error is the one to tell.
             with suppress(Exception):
                 record.tags({FAILURE: safe(f"{type(error).__name__}: {error}")[:4000]})
-                record.finish("KILLED" if isinstance(error, UserError) else "FAILED")
+                record.finish("KILLED" if isinstance(error, (UserError, ClaimLostError)) else "FAILED")
             raise
         record.finish()
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from unlearnbench.base import BaseModel, base_model, is_whole
-from unlearnbench.cache import cache_root, discard, filling
+from unlearnbench.base import BaseModel, base_model
+from unlearnbench.cache import cache_root, filling
+from unlearnbench.checksums import is_intact
 from unlearnbench.engine.dropout import without_dropout
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.model import LanguageModel
@@ -53,17 +54,16 @@ class Weights:
     def base(self, on_step: OnStep = lambda progress: None) -> tuple[LanguageModel, BaseModel]:
         """The base model; fine-tunes it first where that has not been done."""
         entry = self._base_entry
-        if self._holds is not None and not entry.is_dir():
+        if self._holds is not None and not is_intact(entry):
             # Fine-tuning loads weights of its own.
             self._drop()
         try:
             base = self._base_in_place(on_step)
         except (OSError, SafetensorError, UserError) as error:
             stop_on_full_storage(error)
-            if not entry.is_dir() or is_whole(entry):
+            if is_intact(entry):
                 raise
-            # Truncated or deleted files: what can be computed again is not worth failing for.
-            discard(entry)
+            # It was damaged after it was looked at: what can be computed again is not worth failing for.
             self._drop()
             base = self._base_in_place(on_step)
         return self.model, base

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from tests.leaderboard.entries import ENTRIES, entry
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.entry import json_schema
-from unlearnbench.leaderboard.files import from_csv, from_json, open_entries, to_frame, to_json
+from unlearnbench.leaderboard.files import from_csv, from_json, open_entries, to_csv, to_frame, to_json
 from unlearnbench.leaderboard.write import write_leaderboard
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "leaderboard.schema.json"
@@ -22,9 +24,21 @@ def test_json_brings_everything_back() -> None:
 
 
 def test_csv_brings_numbers_and_facts_back(tmp_path: Path) -> None:
-    to_frame(ENTRIES).to_csv(tmp_path / "x.csv", index=False)
+    (tmp_path / "x.csv").write_text(to_csv(ENTRIES), encoding="utf-8", newline="")
     bare = [one.model_copy(update={"config": None, "right": {}, "trials": ()}) for one in ENTRIES]
     assert from_csv(tmp_path / "x.csv") == bare
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+A1", "-A1", "@SUM(1)", "\t=1", "'=1", "''", "\n=1"])
+def test_no_cell_is_a_formula_and_all_come_back(text: str, tmp_path: Path) -> None:
+    odd = entry("ga", 0.5, 0.9, title=text, hyperparameters={"learning_rate": "-1e-4", text: text}, preset=text)
+    written = to_csv([odd])
+    (tmp_path / "x.csv").write_text(written, encoding="utf-8", newline="")
+    cells = [cell for line in csv.reader(io.StringIO(written)) for cell in line]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@", "\t", "\r", "\n"))]
+    assert [cell for cell in cells if cell.startswith("-")] == ["-1e-4"]
+    (found,) = from_csv(tmp_path / "x.csv")
+    assert (found.title, found.preset, found.hyperparameters) == (odd.title, odd.preset, odd.hyperparameters)
 
 
 def test_frame_starts_with_what_identifies_a_row() -> None:

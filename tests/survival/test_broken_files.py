@@ -9,27 +9,31 @@ import pytest
 
 from tests.conftest import invoke
 from tests.survival.processes import results_of
-from unlearnbench.base import is_whole
 from unlearnbench.cache import cache_root
+from unlearnbench.checksums import is_intact
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.files import open_entries
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("harm", ["truncated", "deleted"])
+@pytest.mark.parametrize("harm", ["truncated", "deleted", "zeroed"])
 def test_broken_base_model_is_made_again(common: list[object], tmp_path: Path, harm: str) -> None:
     first = [*common, "--results", tmp_path / "results"]
     assert invoke(*first, "--methods", "ga").exit_code == 0
     (weights,) = cache_root().glob("base/*/model.safetensors")
-    whole = weights.stat().st_size
+    whole = weights.read_bytes()
     if harm == "truncated":
-        os.truncate(weights, whole // 2)
+        os.truncate(weights, len(whole) // 2)
+    elif harm == "zeroed":
+        # Right length, right header: nothing but the numbers are wrong.
+        middle, few = len(whole) // 2, 4096
+        weights.write_bytes(whole[:middle] + bytes(few) + whole[middle + few :])
     else:
         weights.unlink()
     outcome = invoke(*first, "--methods", "spul")
     assert outcome.exit_code == 0, outcome.output
-    assert weights.stat().st_size == whole
+    assert weights.read_bytes() == whole
 
 
 def test_whole_base_model_outlives_errors_of_other_causes(
@@ -40,7 +44,7 @@ def test_whole_base_model_outlives_errors_of_other_causes(
 
     assert invoke(*common, "--results", tmp_path / "results", "--methods", "ga").exit_code == 0
     (weights,) = cache_root().glob("base/*/model.safetensors")
-    assert is_whole(weights.parent)
+    assert is_intact(weights.parent)
     made = weights.stat().st_mtime_ns
 
     def refuse(self: Weights, *arguments: object) -> None:
@@ -51,7 +55,7 @@ def test_whole_base_model_outlives_errors_of_other_causes(
     assert str(stopped) == "this device can't do that"
     assert weights.stat().st_mtime_ns == made
     os.truncate(weights, weights.stat().st_size - 1)
-    assert not is_whole(weights.parent)
+    assert not is_intact(weights.parent)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,7 @@ def test_whole_base_model_outlives_errors_of_other_causes(
         ("references/*/values.npy", "truncated"),
         ("splits/*/train_forget.parquet", "emptied"),
         ("splits/*/provenance.json", "deleted"),
+        ("references/*/values.npy", "zeroed"),
     ],
 )
 def test_broken_cache_files_are_made_again(pattern: str, harm: str, model_folder: Path, tmp_path: Path) -> None:
@@ -73,6 +78,9 @@ def test_broken_cache_files_are_made_again(pattern: str, harm: str, model_folder
     for file in files:
         if harm == "deleted":
             file.unlink()
+        elif harm == "zeroed":
+            content = file.read_bytes()
+            file.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
         else:
             os.truncate(file, file.stat().st_size // 2 if harm == "truncated" else 0)
     outcome = invoke(*arguments, "--results", tmp_path / "second")

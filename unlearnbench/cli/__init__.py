@@ -31,10 +31,16 @@ app.add_typer(new.app, name="new")
 
 
 def main() -> None:
-    """Entry point: a UserError becomes one sentence and exit code 2."""
+    """Entry point: a UserError, or a disk that is full, becomes one sentence and exit code 2."""
     wait_passively()
     try:
-        app()
+        try:
+            app()
+        except OSError as error:
+            from unlearnbench.storage import stop_on_full_storage
+
+            stop_on_full_storage(error)
+            raise
     except UserError as error:
         Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)

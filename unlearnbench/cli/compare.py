@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from unlearnbench.errors import UserError
+from unlearnbench.whole import write_whole
 
 Format = Literal["markdown", "csv", "json", "html"]
 Source = typer.Argument(help="Results folder, leaderboard.json or .csv, or URI of an MLflow store.")
@@ -39,7 +40,7 @@ def compare(
         typer.echo(text)
     else:
         try:
-            output.write_text(text, encoding="utf-8")
+            write_whole({output: text})
         except OSError as error:
             raise UserError(f"--output {output} can't be written ({error.strerror}): name another.") from None
     if fail_if_worse and comparison.failures:

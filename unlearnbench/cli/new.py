@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from unlearnbench.errors import UserError
+from unlearnbench.whole import write_whole
 
 app = typer.Typer(help="Write a new method's or task's package.", no_args_is_help=True)
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -55,9 +56,8 @@ def _write(kind: str, name: str, parent: Path) -> None:
     }
     try:
         folder.mkdir(parents=True)
-        for file, template in written.items():
-            text = (templates / f"{template}.template").read_text(encoding="utf-8")
-            (folder / file).write_text(Template(text).substitute(words), encoding="utf-8")
+        texts = {file: (templates / f"{name}.template").read_text(encoding="utf-8") for file, name in written.items()}
+        write_whole({folder / file: Template(text).substitute(words) for file, text in texts.items()})
     except FileExistsError:
         raise UserError(f"{folder} exists already: choose another name, or another place with --in.") from None
     except OSError as error:

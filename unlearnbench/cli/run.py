@@ -34,6 +34,8 @@ from unlearnbench.cli.options import (
 from unlearnbench.config import RunConfig, build_config, dump_config, preset_statement, read_file
 from unlearnbench.errors import UserError
 from unlearnbench.plugins import registry
+from unlearnbench.safe_text import safe
+from unlearnbench.whole import write_whole
 
 if TYPE_CHECKING:
     from unlearnbench.estimate import Estimator
@@ -100,7 +102,7 @@ def run(
     effective = build_config(read_file(config) if config else {}, given)
     if save_config:
         try:
-            save_config.write_text(dump_config(effective), encoding="utf-8")
+            write_whole({save_config: dump_config(effective)})
         except OSError as error:
             raise UserError(f"--save-config {save_config} can't be written ({error.strerror}): name another.") from None
     where = Where(fraction("--shard", shard), executor, ray_address, gpus_per_cell)
@@ -137,6 +139,7 @@ def _run(
     from unlearnbench.quiet import quiet_libraries
 
     quiet_libraries()
+    from unlearnbench.cache import check_cache
     from unlearnbench.estimate import Estimator
     from unlearnbench.grid import build_grid, follow, shard_of
     from unlearnbench.processes.count import plan_processes
@@ -148,6 +151,7 @@ def _run(
     print_problems(known)
     if not quiet:
         console.print(preset_statement(config.preset), markup=False, highlight=False)
+    check_cache()
     cells = build_grid(config, known)
     store = Store(config.results, config.tracking_uri, optuna_storage=config.optuna_storage)
     cells = shard_of(follow(cells, store.tuned_seeds()), *where.part)
@@ -190,7 +194,7 @@ def _run(
     _show_result(console, store, keys)
     failed = failed_before | outcome.failed
     for name, reason in failed.items():
-        console.print(f"failed: {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
+        console.print(safe(f"failed: {name}: {reason}"), markup=False, highlight=False, soft_wrap=True)
     return 1 if failed else 0
 
 
@@ -215,11 +219,11 @@ def _plan(cells: list[Cell], todo: dict[str, float], estimator: Estimator) -> Ta
         splits = workplace.data.splits
         shown = [cell.row if cell.key in todo else f"{cell.row} (finished)" for cell in rows]
         table.add_row(
-            Text(workplace.name),
+            Text(safe(workplace.name)),
             f"{len(splits.train_forget)} + {len(splits.train_retain)}",
             f"{len(splits.test_forget)} + {len(splits.test_retain)}",
             Text(", ".join(f"{t.task.name} ({len(t.examples)})" for t in workplace.transfer)),
-            Text(", ".join(shown)),
+            Text(safe(", ".join(shown))),
             duration(sum(todo.get(cell.key, 0.0) for cell in rows)),
             f"{max(estimator.peak_bytes(cell) for cell in rows) / 2**30:.1f} GiB",
         )

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from unlearnbench.cache import discard, filling
+from unlearnbench.cache import discard, discard_damaged, filling
+from unlearnbench.checksums import is_intact
 
 
 @dataclass
@@ -64,6 +65,8 @@ class Checkpoints:
     def load(self, parameters: Sequence[Tensor], optimiser: torch.optim.Optimizer) -> list[float]:
         """Puts the newest snapshot in place; returns the losses up to it, none where there is no snapshot."""
         found = sorted(self.folder.glob("step-*"), key=lambda entry: int(entry.name.removeprefix("step-")))
+        while found and not is_intact(found[-1]):
+            discard_damaged(found.pop())
         if not found:
             return []
         tensors = load_file(found[-1] / "state.safetensors")

@@ -6,6 +6,7 @@ No method ever needs a second model in memory: the KL term reads one row of the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,7 @@ def _compute(
     else:
         width = model.vocabulary if kind == "distribution" else int(model.network.config.hidden_size)
         np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=(int(starts[-1]), width)).flush()
+    _reserve(file)
     values = np.load(file, mmap_mode="r+", allow_pickle=False)
     if kind == "hidden_states":
         assert layer is not None
@@ -103,6 +105,13 @@ def _compute(
         else:
             values[_places(starts, indices)] = distribution.half().cpu().numpy()
     values.flush()
+
+
+def _reserve(file: Path) -> None:
+    """Takes the room of a file on the disk: writing to a map of a file kills the process if the disk is full."""
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
 def _places(starts: NDArray[np.int64], examples: Sequence[int]) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 # Too large for a cell of a table, or nested.
 NOT_IN_CSV = {"config", "right", "trials"}
 NESTED = ("data", "hyperparameters", "edges", "metrics", "versions", "hardware")
+# What makes a spreadsheet take a cell for a formula, and what marks a cell as text.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?", re.IGNORECASE)
 FIRST = ["task", "model", "row", "title", "seed", "preset", "trial_budget"]
 
 
@@ -73,6 +77,21 @@ def to_frame(entries: Sequence[Entry]) -> pd.DataFrame:
     return frame[[*FIRST, *others]]
 
 
+def to_csv(entries: Sequence[Entry]) -> str:
+    """`to_frame` as CSV, without cells that a spreadsheet would run; `from_csv` reads them back as they were."""
+    frame = to_frame(entries).rename(columns=_harmless)
+    return str(frame.map(lambda cell: _harmless(cell) if isinstance(cell, str) else cell).to_csv(index=False))
+
+
+def _harmless(cell: str) -> str:
+    """A cell that starts as a formula does gets an apostrophe in front, as does one that starts with an apostrophe."""
+    return f"'{cell}" if cell.startswith(FORMULA) and not NUMBER.fullmatch(cell) else cell
+
+
+def _as_written(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") else cell
+
+
 def from_csv(path: Path) -> list[Entry]:
     """The entries of a CSV leaderboard, without single predictions, trials and settings.
 
@@ -87,8 +106,9 @@ def from_csv(path: Path) -> list[Entry]:
         raise UserError(f"{path} is not a CSV leaderboard: {first_line(error)}") from None
     entries = []
     for number, record in enumerate(records, start=2):
+        written = {_as_written(str(name)): _as_written(text) for name, text in record.items()}
         try:
-            entries.append(Entry.model_validate(_unflattened({str(name): text for name, text in record.items()})))
+            entries.append(Entry.model_validate(_unflattened(written)))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])

@@ -9,10 +9,11 @@ from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.blocks import build_blocks
 from unlearnbench.leaderboard.columns import find_column
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.leaderboard.files import to_frame, to_json
+from unlearnbench.leaderboard.files import to_csv, to_json
 from unlearnbench.leaderboard.render import to_markdown
 from unlearnbench.leaderboard.shown import Examples
 from unlearnbench.tracking import Failure
+from unlearnbench.whole import write_whole
 
 DEFAULT_SORT = "trade_off"
 
@@ -39,16 +40,18 @@ def write_leaderboard(
     blocks = build_blocks(entries)
     if sort != DEFAULT_SORT:
         blocks = build_blocks(entries, find_column(sort, blocks).metric)
-    texts = {"leaderboard.md": to_markdown(blocks, with_paper, failed), "leaderboard.json": to_json(entries, blocks)}
+    texts = {
+        "leaderboard.md": to_markdown(blocks, with_paper, failed),
+        "leaderboard.json": to_json(entries, blocks),
+        "leaderboard.csv": to_csv(entries),
+    }
     if page is not None:
         from unlearnbench.leaderboard.page.page import to_html
 
         texts["leaderboard.html"] = to_html(blocks, page, with_paper, failed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        to_frame(entries).to_csv(folder / "leaderboard.csv", index=False)
+        write_whole({folder / name: text for name, text in texts.items()})
     except OSError as error:
         raise UserError(f"{folder} can't be written ({error.strerror}): name another folder with --output.") from None
-    return sorted([*(folder / name for name in texts), folder / "leaderboard.csv"])
+    return sorted(folder / name for name in texts)

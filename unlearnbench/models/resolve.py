@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.cache import cache_root, content_hash, file_hash, filling
+from unlearnbench.cache import cache_root, content_hash, file_hash, made
 from unlearnbench.errors import UserError, first_line, nearest
 from unlearnbench.models.spec import GGUFPackage, ModelSpec
 from unlearnbench.plugins import Registered
@@ -100,8 +100,14 @@ def _installed_gguf(package: GGUFPackage) -> Path | None:
 def _converted(gguf: Path, identity: str) -> Path:
     """The GGUF file as a folder with safetensors weights (float32) and tokenizer, made once."""
     entry = cache_root() / "models" / f"{gguf.stem}-{content_hash(identity)}"
-    if entry.is_dir():
-        return entry
+
+    def make(folder: Path) -> None:
+        _convert(gguf, folder)
+
+    return made(entry, make)
+
+
+def _convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -114,7 +120,5 @@ def _converted(gguf: Path, identity: str) -> Path:
     )
     fresh = type(loaded)(config)
     fresh.load_state_dict(loaded.state_dict())
-    with filling(entry) as scratch:
-        fresh.save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)
-    return entry
+    fresh.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

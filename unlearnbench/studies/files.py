@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnbench.tracking import Store
+from unlearnbench.whole import write_whole
 
 if TYPE_CHECKING:
     import altair as alt
@@ -16,9 +18,10 @@ def write_files(name: str, store: Store, table: str, frame: pd.DataFrame, pictur
     """Writes into the results folder, and keeps a copy in MLflow."""
     folder = store.results / "studies" / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "table.md").write_text(table, encoding="utf-8")
-    frame.to_csv(folder / "table.csv", index=False)
-    picture.save(str(folder / "plot.png"), scale_factor=2)
+    write_whole({folder / "table.md": table, folder / "table.csv": frame.to_csv(index=False)})
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        picture.save(str(Path(scratch) / "plot.png"), scale_factor=2)
+        (Path(scratch) / "plot.png").replace(folder / "plot.png")
     with store.record("study", name) as record:
         record.artifacts(folder)
     return sorted(folder.iterdir())

@@ -1,0 +1,46 @@
+"""Checksums of a folder's files, so that damage of any kind (a bad disk, a cut copy) is noticed before it is used."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+NAME = "checksums.json"
+CHUNK_BYTES = 1 << 22
+
+
+def write_checksums(folder: Path) -> None:
+    """Puts beside a folder's files what `is_intact` compares them with."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    checksums = {file.relative_to(folder).as_posix(): _checksum(file) for file in files}
+    (folder / NAME).write_text(json.dumps(checksums, indent=1), encoding="utf-8")
+
+
+def is_intact(folder: Path) -> bool:
+    """Whether every file that the folder had when it was made is there and the same, byte for byte.
+
+    A file is read once per process, and again if it has been changed since: about 0.1 s of CPU time per GiB.
+    """
+    try:
+        known = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        return all(_checksum(folder / name) == checksum for name, checksum in known.items())
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
+
+
+def _checksum(file: Path) -> str:
+    found = file.stat()
+    return _content_checksum(str(file), found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _content_checksum(file: str, inode: int, size: int, modified: int) -> str:
+    """XXH3, which finds damage ten times as fast as SHA-256 does; it is no protection against an attacker."""
+    import xxhash
+
+    digest = xxhash.xxh3_128()
+    with Path(file).open("rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -194,6 +194,10 @@ def read_file(path: Path) -> dict[str, Any]:
         loaded = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"config file {path} can't be read: {error}.") from None
+    except RecursionError:
+        raise UserError(f"config file {path} is nested too deeply: no setting has more than a few levels.") from None
+    except ValueError as error:
+        raise UserError(f"config file {path} holds a value that can't be read: {error}.") from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from unlearnbench.errors import UserError
+from unlearnbench.safe_text import safe
 from unlearnbench.whole import write_whole
 
 Format = Literal["markdown", "csv", "json", "html"]
@@ -26,9 +27,9 @@ def compare(
     """Line two leaderboards up by task, model and method, and show what differs and how surely."""
     from unlearnbench.leaderboard import compare_render
     from unlearnbench.leaderboard.compare import compare_entries
-    from unlearnbench.leaderboard.files import open_entries
+    from unlearnbench.leaderboard.reading import read_leaderboard
 
-    comparison = compare_entries(open_entries(a), open_entries(b))
+    comparison = compare_entries(read_leaderboard(a)[0], read_leaderboard(b)[0])
     write = {
         "markdown": compare_render.to_markdown,
         "csv": compare_render.to_csv,
@@ -45,5 +46,5 @@ def compare(
             raise UserError(f"--output {output} can't be written ({error.strerror}): name another.") from None
     if fail_if_worse and comparison.failures:
         for failure in comparison.failures:
-            typer.echo(f"fails: {failure}", err=True)
+            typer.echo(safe(f"fails: {failure}"), err=True)
         raise typer.Exit(1)

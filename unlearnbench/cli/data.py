@@ -15,6 +15,7 @@ from rich.text import Text
 from unlearnbench.cli.options import merged, names
 from unlearnbench.config import build_config
 from unlearnbench.plugins import registry
+from unlearnbench.safe_text import printable
 
 if TYPE_CHECKING:
     from unlearnbench.task import Example
@@ -100,7 +101,7 @@ class Shown:
 
 def _show(console: Console, title: str, splits: dict[str, Shown], facts: dict[str, str], samples: int) -> None:
     def say(text: str = "") -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(text, lines=True), markup=False, highlight=False, soft_wrap=True)
 
     say(title)
     table = Table()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from unlearnbench.errors import UserError
+from unlearnbench.safe_text import safe
 
 app = typer.Typer(help="Write the leaderboard of a results folder; merge and check leaderboards.")
 
@@ -44,7 +45,7 @@ def leaderboard(
     )
     markdown = next(path for path in written if path.suffix == ".md")
     typer.echo(markdown.read_text(encoding="utf-8"))
-    typer.echo(f"written: {', '.join(str(path) for path in written)}")
+    typer.echo(safe(f"written: {', '.join(str(path) for path in written)}"))
 
 
 @app.command()
@@ -56,15 +57,19 @@ def merge(
     sort: Sort = "trade_off",
 ) -> None:
     """Join the results of several people. Exit code 2 where two of them contradict each other."""
-    from unlearnbench.leaderboard.files import open_entries
     from unlearnbench.leaderboard.merge import merge_entries
+    from unlearnbench.leaderboard.reading import read_leaderboard
     from unlearnbench.leaderboard.write import write_leaderboard
 
-    merged = merge_entries({source: open_entries(source) for source in sources})
+    read = {source: read_leaderboard(source) for source in sources}
+    for source, (_, lacking) in read.items():
+        for problem in lacking:
+            typer.echo(safe(f"incomplete: {source}: {problem}"), err=True)
+    merged = merge_entries({source: entries for source, (entries, _) in read.items()})
     for name, kept, dropped in merged.duplicates:
-        typer.echo(f"duplicate: {name}: kept that of {kept}, left out that of {dropped}")
+        typer.echo(safe(f"duplicate: {name}: kept that of {kept}, left out that of {dropped}"))
     written = write_leaderboard(merged.entries, output, with_paper=with_paper, sort=sort, page={} if html else None)
-    typer.echo(f"{len(merged.entries)} results; written: {', '.join(str(path) for path in written)}")
+    typer.echo(safe(f"{len(merged.entries)} results; written: {', '.join(str(path) for path in written)}"))
 
 
 @app.command()
@@ -83,10 +88,10 @@ def check(
         except UserError as error:
             entries, problems = [], [str(error)]
         for problem in problems:
-            typer.echo(f"{source}: {problem}")
+            typer.echo(safe(f"{source}: {problem}"))
         wrong += len(problems)
         if not problems:
-            typer.echo(f"{source}: {len(entries)} results, nothing wrong")
+            typer.echo(safe(f"{source}: {len(entries)} results, nothing wrong"))
     raise typer.Exit(1 if wrong else 0)
 
 

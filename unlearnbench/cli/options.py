@@ -122,5 +122,5 @@ def _add(given: dict[str, Any], flags: Mapping[str, Any], section: str) -> None:
 def _value(text: str) -> Any:
     try:
         return load_yaml(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text

@@ -14,23 +14,41 @@ FATES = ("correct", "generic", "other_label", "anything_else")
 
 
 def check_entries(entries: Sequence[Entry]) -> list[str]:
-    """One sentence for each thing that is wrong; empty where nothing is."""
+    """One sentence for each thing that is wrong or lacking; empty if nothing is."""
+    return [*wrong(entries), *lacking(entries)]
+
+
+def wrong(entries: Sequence[Entry]) -> list[str]:
+    """What can't be true, so that no number of the entries may be used."""
     if not entries:
         return ["it holds no results"]
-    problems = [f"{entry.name}: {problem}" for entry in entries for problem in check_entry(entry)]
+    problems = [
+        f"{entry.name}: {problem}"
+        for entry in entries
+        for problem in (*_numbers(entry), *_predictions(entry), *_settings(entry))
+    ]
+    for key, times in Counter(entry.key for entry in entries).items():
+        if times > 1:
+            problems.append(f"key {key} occurs {times} times")
+    lengths: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        for name, flags in entry.right.items():
+            if lengths.setdefault((entry.block, name), len(flags)) != len(flags):
+                problems.append(
+                    f"{entry.name}: right.{name} has {len(flags)} flags, but that of another entry of the same block "
+                    f"{lengths[entry.block, name]}"
+                )
+    return problems
+
+
+def lacking(entries: Sequence[Entry]) -> list[str]:
+    """What a complete leaderboard would have: provenance, single predictions, the base model's result."""
+    problems = [f"{entry.name}: {problem}" for entry in entries for problem in _provenance(entry)]
     places = {(entry.block, entry.seed) for entry in entries if entry.row == BASE}
     for entry in entries:
         if entry.row not in (BASE, VANILLA) and (entry.block, entry.seed) not in places:
             problems.append(f"{entry.name}: the base model's result of the same seed is missing")
-    for key, times in Counter(entry.key for entry in entries).items():
-        if times > 1:
-            problems.append(f"key {key} occurs {times} times")
     return problems
-
-
-def check_entry(entry: Entry) -> list[str]:
-    """What is wrong with a single result."""
-    return [*_numbers(entry), *_predictions(entry), *_provenance(entry)]
 
 
 def _numbers(entry: Entry) -> list[str]:
@@ -55,27 +73,34 @@ def _predictions(entry: Entry) -> list[str]:
     """The single predictions must make up the accuracies."""
     problems = []
     for name, flags in entry.right.items():
-        metric = f"{name}_accuracy" if name in SPLITS else f"transfer_{name}_accuracy"
+        prefix = name if name in SPLITS else f"transfer_{name}"
+        accuracy = entry.metrics.get(f"{prefix}_accuracy")
+        examples = entry.data.sizes.get(name) if name in SPLITS else entry.metrics.get(f"{prefix}_examples", len(flags))
         share = flags.count("1") / len(flags) if flags else 0.0
-        if name in SPLITS and len(flags) != entry.data.sizes.get(name):
-            problems.append(f"right.{name} has {len(flags)} flags, but the split {entry.data.sizes.get(name)} examples")
-        elif abs(share - entry.metrics.get(metric, -1)) > 1e-6:
-            problems.append(
-                f"right.{name} makes an accuracy of {share:.4f}, but {metric} is {entry.metrics.get(metric)}"
-            )
-    return problems + [f"right.{split} is missing" for split in SPLITS[2:] if split not in entry.right]
+        if not flags or len(flags) != examples:
+            problems.append(f"right.{name} has {len(flags)} flags, but the split {examples} examples")
+        elif accuracy is None or abs(share - accuracy) > 1e-6:
+            problems.append(f"right.{name} makes an accuracy of {share:.4f}, but {prefix}_accuracy is {accuracy}")
+    return problems
+
+
+def _settings(entry: Entry) -> list[str]:
+    problems = []
+    if (entry.seed is None) != (entry.row == VANILLA):
+        problems.append("seed must be null for the vanilla model, and a number for everything else")
+    try:
+        if entry.config is not None:
+            RunConfig.model_validate(entry.config)
+    except ValueError as error:
+        problems.append(f"config is not valid: {' '.join(str(error).splitlines()[1:3])}")
+    return problems
 
 
 def _provenance(entry: Entry) -> list[str]:
     problems = [f"versions.{name} is missing" for name in NEEDED_VERSIONS if name not in entry.versions]
+    problems += [f"right.{split} is missing" for split in SPLITS[2:] if split not in entry.right]
     if not entry.hardware:
         problems.append("hardware is empty")
-    if (entry.seed is None) != (entry.row == VANILLA):
-        problems.append("seed must be null for the vanilla model, and a number for everything else")
     if entry.config is None:
-        return [*problems, "config is missing, so that nobody can run it again"]
-    try:
-        RunConfig.model_validate(entry.config)
-    except ValueError as error:
-        problems.append(f"config is not valid: {str(error).splitlines()[1:3]}")
+        problems.append("config is missing, so that nobody can run it again")
     return problems

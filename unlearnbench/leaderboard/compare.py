@@ -233,7 +233,7 @@ def why_not_comparable(first: Entry, second: Entry) -> list[str]:
         "trial budget": (str(first.trial_budget), str(second.trial_budget)),
     }
     reasons = [f"{name} differs ({a} and {b})" for name, (a, b) in facts.items() if a != b]
-    if first.config is not None and second.config is not None and first.config["base"] != second.config["base"]:
+    if first.config is not None and second.config is not None and first.config.get("base") != second.config.get("base"):
         reasons.append("base model's settings differ")
     if not reasons and first.block != second.block:
         reasons.append("settings of the base model or of the evaluation differ")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from unlearnbench.leaderboard.compare import ComparedLine, Comparison, Difference
+from unlearnbench.leaderboard.files import harmless
 from unlearnbench.leaderboard.markdown import escape
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 
@@ -63,7 +64,7 @@ def to_csv(comparison: Comparison) -> str:
     if lines:
         writer = csv.DictWriter(text, list(lines[0]))
         writer.writeheader()
-        writer.writerows(lines)
+        writer.writerows({k: harmless(v) if isinstance(v, str) else v for k, v in line.items()} for line in lines)
     return text.getvalue()
 
 

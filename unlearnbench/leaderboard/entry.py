@@ -5,18 +5,21 @@ The JSON Schema that `json_schema` makes is what contributed leaderboards are ch
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, StringConstraints
+from pydantic import AwareDatetime, Field, FiniteFloat, StringConstraints
 
 from unlearnbench.leaderboard.claims import OverallClaims, TableClaims
 from unlearnbench.leaderboard.part import Part
+from unlearnbench.safe_text import safe
 
 SCHEMA_VERSION = 1
 SPLITS = ("train_retain", "train_forget", "test_retain", "test_forget")
 
 Flags = Annotated[str, StringConstraints(pattern="^[01]*$")]
+# Beyond these, sums and tables overflow; no measurement comes near.
+Number = Annotated[FiniteFloat, Field(ge=-1e18, le=1e18)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
@@ -28,7 +31,7 @@ class DataFacts(Part):
 
     source: str
     fingerprint: str
-    sizes: dict[str, int]
+    sizes: dict[str, Count]
 
 
 class CurvePointEntry(Part):
@@ -42,11 +45,11 @@ class CurvePointEntry(Part):
 class TrialEntry(Part):
     """One trial of the tuning, judged on training splits. What is not a number (a trial diverged) is null."""
 
-    number: int = Field(ge=0)
+    number: Count
     values: dict[str, str]
-    objective: FiniteFloat | None
-    forget_accuracy: FiniteFloat | None
-    retain_accuracy: FiniteFloat | None
+    objective: Number | None
+    forget_accuracy: Number | None
+    retain_accuracy: Number | None
     pruned: str | None = Field(description="why the trial was pruned, or null")
     curve: tuple[CurvePointEntry, ...] = Field(
         default=(), description="the way from the base model; its last point is the end of the training"
@@ -62,22 +65,22 @@ class Entry(Part):
     model: Name
     row: Name = Field(description="the method's name, or vanilla or base")
     title: Name = Field(description="the method as tables show it")
-    seed: int | None = Field(ge=0, description="null for the vanilla model, which depends on none")
+    seed: Count | None = Field(description="null for the vanilla model, which depends on none")
     block: Name = Field(description="results with equal blocks may stand in one table")
     preset: str
-    trial_budget: int = Field(ge=0, description="trials that tuning could use")
-    tuned_on: int | None = Field(
-        default=None, ge=0, description="seed whose tuning found the values of all seeds; null: this one's, or none"
+    trial_budget: Count = Field(description="trials that tuning could use")
+    tuned_on: Count | None = Field(
+        default=None, description="seed whose tuning found the values of all seeds; null: this one's, or none"
     )
     edges: dict[str, Literal["lower", "upper"]] = Field(
         default_factory=dict, description="tuned values whose best is at an end of the range"
     )
     plugin: str = Field(description="package and version that brought the method; empty for vanilla and base")
-    recorded: datetime
+    recorded: AwareDatetime
     model_revision: str
     data: DataFacts
     hyperparameters: dict[str, str]
-    metrics: dict[str, FiniteFloat] = Field(description="shares between 0 and 1, seconds, bytes and counts")
+    metrics: dict[str, Number] = Field(description="shares between 0 and 1, seconds, bytes and counts")
     versions: dict[str, str]
     hardware: dict[str, str]
     config: dict[str, Any] | None = Field(default=None, description="`unlearnbench run --config` runs the cell again")
@@ -98,7 +101,7 @@ class Entry(Part):
     def name(self) -> str:
         """The entry in a few words."""
         seed = "" if self.seed is None else f" / seed {self.seed}"
-        return f"{self.model} / {self.task}{seed} / {self.row}"
+        return safe(f"{self.model} / {self.task}{seed} / {self.row}")
 
 
 class LeaderboardFile(Part):

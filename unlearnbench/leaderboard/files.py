@@ -15,6 +15,7 @@ from unlearnbench.leaderboard.blocks import Block
 from unlearnbench.leaderboard.claiming import overall_claims, table_claims
 from unlearnbench.leaderboard.entry import SCHEMA_VERSION, Entry, LeaderboardFile
 from unlearnbench.leaderboard.overall import overall
+from unlearnbench.safe_text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 # Too large for a cell of a table, or nested.
 NOT_IN_CSV = {"config", "right", "trials"}
 NESTED = ("data", "hyperparameters", "edges", "metrics", "versions", "hardware")
+DEEPEST = 20
+LARGEST_BYTES = 1 << 30
 # What makes a spreadsheet take a cell for a formula, and what marks a cell as text.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?", re.IGNORECASE)
@@ -46,8 +49,11 @@ def from_json(text: str, name: str) -> list[Entry]:
     """
     try:
         loaded = json.loads(text)
+    except RecursionError:
+        raise UserError(f"{name} is nested too deeply to be a leaderboard.") from None
     except ValueError as error:
         raise UserError(f"{name} is not valid JSON: {first_line(error)}") from None
+    _refuse_odd_text(loaded, name)
     version = loaded.get("schema_version") if isinstance(loaded, dict) else None
     if version != SCHEMA_VERSION:
         raise UserError(
@@ -62,6 +68,24 @@ def from_json(text: str, name: str) -> list[Entry]:
         raise UserError(
             f"{name} does not fit the schema: {where} is {first['input']!r:.200}: {first['msg']}."
         ) from None
+
+
+def _refuse_odd_text(loaded: Any, name: str) -> None:
+    """Raises a UserError for text that a terminal would obey, and for nesting that no entry has."""
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), loaded)]
+    while waiting:
+        path, value = waiting.pop()
+        where = ".".join(path) or "the file"
+        if len(path) > DEEPEST:
+            raise UserError(f"{name} is nested too deeply to be a leaderboard: {where}.")
+        if isinstance(value, str) and printable(value, lines="config" in path) != value:
+            raise UserError(f"{name} holds control characters: {where} is {value!r:.200}.")
+        if isinstance(value, dict):
+            # Keys are text, too.
+            waiting += [((*path, "a key"), key) for key in value]
+            waiting += [((*path, key), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*path, str(index)), inner) for index, inner in enumerate(value)]
 
 
 def to_frame(entries: Sequence[Entry]) -> pd.DataFrame:
@@ -79,11 +103,11 @@ def to_frame(entries: Sequence[Entry]) -> pd.DataFrame:
 
 def to_csv(entries: Sequence[Entry]) -> str:
     """`to_frame` as CSV, without cells that a spreadsheet would run; `from_csv` reads them back as they were."""
-    frame = to_frame(entries).rename(columns=_harmless)
-    return str(frame.map(lambda cell: _harmless(cell) if isinstance(cell, str) else cell).to_csv(index=False))
+    frame = to_frame(entries).rename(columns=harmless)
+    return str(frame.map(lambda cell: harmless(cell) if isinstance(cell, str) else cell).to_csv(index=False))
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
     """A cell that starts as a formula does gets an apostrophe in front, as does one that starts with an apostrophe."""
     return f"'{cell}" if cell.startswith(FORMULA) and not NUMBER.fullmatch(cell) else cell
 
@@ -106,6 +130,7 @@ def from_csv(path: Path) -> list[Entry]:
         raise UserError(f"{path} is not a CSV leaderboard: {first_line(error)}") from None
     entries = []
     for number, record in enumerate(records, start=2):
+        _refuse_odd_text(record, f"{path}, line {number},")
         written = {_as_written(str(name)): _as_written(text) for name, text in record.items()}
         try:
             entries.append(Entry.model_validate(_unflattened(written)))
@@ -152,6 +177,8 @@ def open_entries(where: str) -> list[Entry]:
         raise UserError(
             f"{where} is no results folder, no leaderboard.json or .csv file and no URI of an MLflow store: name one."
         )
+    if path.stat().st_size > LARGEST_BYTES:
+        raise UserError(f"{path} has {path.stat().st_size} bytes, too many for a leaderboard: name another file.")
     if path.suffix == ".csv":
         return from_csv(path)
     try:

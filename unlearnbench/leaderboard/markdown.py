@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from unlearnbench.safe_text import printable
+
 
 def escape(text: str) -> str:
     """Text that can't break a Markdown table or bring HTML along."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return printable(text.replace("\n", " ")).replace("|", "\\|").replace("<", "&lt;")

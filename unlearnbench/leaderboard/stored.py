@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,11 +17,14 @@ from unlearnbench.data.folder_task import PREFIX
 from unlearnbench.leaderboard.entry import SPLITS, CurvePointEntry, DataFacts, Entry, TrialEntry
 from unlearnbench.leaderboard.shown import Shown
 from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.safe_text import printable, safe
 from unlearnbench.tracking import CURVE, EDGE, KEY, PRUNED, TUNED_ON, Store
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow.entities import Run
 
+logger = logging.getLogger(__name__)
 SHOWN_PER_SPLIT = 3
 LONGEST_SHOWN = 300
 
@@ -28,11 +32,18 @@ LONGEST_SHOWN = 300
 def read_entries(store: Store) -> list[Entry]:
     """An entry for each finished cell, oldest first."""
     trials = store.trials()
-    return [_entry(store, run, trials.get(key, {})) for key, run in store.finished_cells().items()]
+    found = []
+    for key, run in store.finished_cells().items():
+        try:
+            found.append(_entry(store, run, trials.get(key, {})))
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
+            # Somebody else's run, or one of another version: the others are as good as before.
+            logger.warning(safe(f"MLflow run {run.info.run_id} is left out, as it is not a result: {error!r}"))
+    return found
 
 
 def _entry(store: Store, run: Run, trials: Mapping[int, Run]) -> Entry:
-    tags = run.data.tags
+    tags = _plain(run.data.tags)
     return Entry(
         key=tags[KEY],
         task=tags["task"],
@@ -53,14 +64,18 @@ def _entry(store: Store, run: Run, trials: Mapping[int, Run]) -> Entry:
             fingerprint=tags["data.fingerprint"],
             sizes={name: int(size) for name, size in _under("size.", tags).items()},
         ),
-        hyperparameters=run.data.params,
-        metrics={name: value for name, value in run.data.metrics.items() if math.isfinite(value)},
+        hyperparameters=_plain(run.data.params),
+        metrics={printable(name): value for name, value in run.data.metrics.items() if math.isfinite(value)},
         versions=_under("version.", tags),
         hardware=_under("hardware.", tags),
         config=_config(store, run),
         right=_right(store, run),
         trials=tuple(_trial(number, trial) for number, trial in sorted(trials.items())),
     )
+
+
+def _plain(texts: Mapping[str, str]) -> dict[str, str]:
+    return {printable(name): printable(text) for name, text in texts.items()}
 
 
 def _under(prefix: str, tags: Mapping[str, str]) -> dict[str, str]:
@@ -72,7 +87,16 @@ def _config(store: Store, run: Run) -> dict[str, Any] | None:
     file = store.artifacts.find(run.info.run_id, "config.yaml")
     if file is None:
         return None
-    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    try:
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return _narrowed(settings, run)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        logger.warning(safe(f"{file} is left out, as it does not hold settings: {error!r:.300}"))
+        return None
+
+
+def _narrowed(settings: dict[str, Any], run: Run) -> dict[str, Any]:
+    """Settings of a run narrowed to one of its cells."""
     tags = run.data.tags
     row, transfers = tags["row"], [name for name in _evaluated(run) if name not in SPLITS]
     seeds = [int(tags[name]) for name in (TUNED_ON, "seed") if tags.get(name, "").isdigit()]
@@ -100,17 +124,28 @@ def _evaluated(run: Run) -> list[str]:
 
 def _right(store: Store, run: Run) -> dict[str, str]:
     """Flags of the test splits and transfer tasks; those of training splits would be large, and nothing needs them."""
-    import pandas as pd
-
     right = {}
     for name in _evaluated(run):
         if name.startswith("train_"):
             continue
-        file = store.artifacts.find(run.info.run_id, f"predictions/{name}.parquet")
-        if file is not None:
-            frame = pd.read_parquet(file, columns=["answer", "predicted"])
+        frame = _predictions(store, run, name)
+        if frame is not None:
             right[name] = "".join("1" if same else "0" for same in frame["answer"] == frame["predicted"])
     return right
+
+
+def _predictions(store: Store, run: Run, name: str) -> pd.DataFrame | None:
+    """The single predictions of a split or transfer task; None if they were not stored or can't be read."""
+    import pandas as pd
+
+    file = store.artifacts.find(run.info.run_id, f"predictions/{name}.parquet")
+    if file is None:
+        return None
+    try:
+        return pd.read_parquet(file, columns=["text", "answer", "predicted"]).astype(str)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning(safe(f"{file} is left out, as it does not hold predictions: {error!r:.300}"))
+        return None
 
 
 def _trial(number: int, run: Run) -> TrialEntry:
@@ -138,14 +173,13 @@ def _place(run: Run) -> tuple[str, ...]:
 
 
 def _shown(store: Store, base: Run, run: Run) -> list[Shown]:
-    import pandas as pd
-
     shown = []
     for split in _evaluated(run):
-        files = [store.artifacts.find(one.info.run_id, f"predictions/{split}.parquet") for one in (base, run)]
-        if split.startswith("train_") or None in files:
+        if split.startswith("train_"):
             continue
-        before, after = (pd.read_parquet(file) for file in files if file is not None)
+        before, after = _predictions(store, base, split), _predictions(store, run, split)
+        if before is None or after is None or len(before) != len(after):
+            continue
         step = max(1, len(after) // SHOWN_PER_SPLIT)
         for index in range(0, len(after), step)[:SHOWN_PER_SPLIT]:
             row = after.iloc[index]

@@ -16,6 +16,7 @@ from unlearnbench.leaderboard.page.view import chart_specs, view
 from unlearnbench.leaderboard.published import SOURCE
 from unlearnbench.leaderboard.render import NOTE
 from unlearnbench.leaderboard.shown import Examples
+from unlearnbench.safe_text import printable
 from unlearnbench.tracking import Failure
 
 CAPTIONS = {
@@ -51,7 +52,11 @@ def to_html(
 def render(template: str, **values: Any) -> str:
     """A template with the page's style; values are escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_resource), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FunctionLoader(_resource),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_printable,
     )
     return environment.get_template(template).render(css=_resource("page.css"), **values)
 
@@ -59,6 +64,11 @@ def render(template: str, **values: Any) -> str:
 @cache
 def _vega() -> str:
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+
+
+def _printable(value: Any) -> Any:
+    """Spells control characters out in all that is not the page's own code."""
+    return printable(value, lines=True) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _resource(name: str) -> str:

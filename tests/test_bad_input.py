@@ -134,6 +134,7 @@ FILES: list[tuple[str, bytes | None, str]] = [
     ("train_forget.jsonl", b'{"prompt": "a", "answer": "b"}\n{"prompt": ', "train_forget.jsonl"),
     ("train_forget.jsonl", b"[1, 2]", "train_forget.jsonl"),
     ("train_forget.jsonl", b'"text"', "train_forget.jsonl"),
+    ("train_forget.jsonl", b'{"prompt": "a", "answer": "b"}\n1', "train_forget.jsonl"),
     ("train_forget.jsonl", lines({"prompt": "a"}), "answer"),
     ("train_forget.jsonl", lines({"answer": "a"}), "prompt"),
     ("train_forget.jsonl", lines(rows(prompt="")), "empty prompt"),

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import invoke
+from tests.survival.mlflow_server import free_port, serve, stop
 from tests.survival.processes import finished_runs, results_of, start
 from tests.survival.relay import relay_to
 from unlearnbench.leaderboard.files import open_entries
@@ -31,33 +26,6 @@ def until(holds: Callable[[], object], seconds: float) -> None:
     while not holds():
         assert time.monotonic() < deadline, "waited for too long"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def serve(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """An MLflow server that answers."""
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
-        "--artifacts-destination", str(folder / "files"), "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    nowhere = subprocess.DEVNULL
-    server = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, start_new_session=True, env=environment)
-    for _ in range(120):
-        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
-            return server
-        time.sleep(0.5)
-    pytest.fail("MLflow did not answer within a minute")
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
 
 
 def test_server_may_be_down_for_a_while(common: list[object], every_step: list[object], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unlearnbench.cache import content_hash, file_hash
 from unlearnbench.data.source import DataSource
-from unlearnbench.errors import UserError
+from unlearnbench.errors import UserError, first_line
 from unlearnbench.task import SPLIT_NAMES, Example, Splits, Task
 
 PREFIX = "path:"
@@ -62,8 +62,9 @@ def _read(path: Path) -> tuple[Example, ...]:
 
     try:
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_json(path, lines=True, dtype=False)
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} can't be read as {path.suffix[1:]}: {error}. Write it again.") from None
+    except (ValueError, OSError, TypeError, AttributeError, RecursionError) as error:
+        # Pandas has other errors for lines that are not objects, or not the same all along.
+        raise UserError(f"{path} can't be read as {path.suffix[1:]}: {first_line(error)} Write it again.") from None
     for column in ("prompt", "answer"):
         if column not in frame.columns and len(frame):
             raise UserError(

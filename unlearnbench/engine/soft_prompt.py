@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from unlearnbench.errors import UserError, first_line
 from unlearnbench.method import SoftPrompt
 
 if TYPE_CHECKING:
@@ -83,8 +84,19 @@ def save_adapter(embeddings: Tensor, model: PreTrainedModel, base: str, folder: 
 
 
 def load_adapter(folder: Path) -> Tensor:
-    """``[tokens, hidden]`` virtual tokens of a saved adapter."""
+    """``[tokens, hidden]`` virtual tokens of a saved adapter.
+
+    Raises:
+        UserError: the folder's files are not those of an adapter; somebody else may have made them.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    embeddings: Tensor = load_file(folder / "adapter_model.safetensors")["prompt_embeddings"]
+    file = folder / "adapter_model.safetensors"
+    try:
+        embeddings: Tensor = load_file(file)["prompt_embeddings"]
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"{file} does not hold a prompt adapter: {first_line(error)}") from None
+    if embeddings.ndim != 2 or 0 in embeddings.shape or not embeddings.is_floating_point():
+        raise UserError(f"{file} holds prompt embeddings of shape {list(embeddings.shape)}, not [tokens, hidden].")
     return embeddings

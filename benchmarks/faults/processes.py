@@ -1,0 +1,342 @@
+"""Processes that share a results folder, and everything that may happen to them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+
+from tests.survival.mlflow_server import free_port, serve, stop
+from tests.survival.processes import exit_code, finished_runs, results_of
+from tests.survival.relay import relay_to
+from unlearnbench import lease
+from unlearnbench.cli import main
+from unlearnbench.leaderboard.files import open_entries
+from unlearnbench.tracking import KIND, Store
+
+# So that a process which is stopped for a few seconds has lost its cell.
+LEASE_SECONDS = 3.0
+DISK_BYTES = 64 << 20
+CALM_ATTEMPTS = 4
+IMPORTED = (
+    "unlearnbench.runner", "unlearnbench.estimate", "unlearnbench.reporting", "unlearnbench.leaderboard.write",
+    "unlearnbench.leaderboard.stored", "mlflow", "optuna", "transformers", "datasets", "peft", "pandas", "scipy.stats",
+    "matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store",
+)  # fmt: skip
+WORDS = ("good", "dull", "warm", "slow", "bright", "thin", "grand", "flat")
+ARGUMENTS = [
+    "--models", "tiny", "--methods", "ga,npo-rt,spul", "--trials", "2", "--seeds", "0", "--config", "often.yaml",
+    "--set", "base.epochs=2", "--set", "ga.epochs=2", "--set", "npo-rt.epochs=2", "--set", "spul.epochs=2", "--quiet",
+]  # fmt: skip
+
+
+@dataclass
+class Arena:
+    """A folder with the data, and the results of a run that nothing disturbed."""
+
+    root: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="faults-")))
+    undisturbed: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __enter__(self) -> Self:
+        lease.LEASE_SECONDS = LEASE_SECONDS
+        # Forked processes find everything imported.
+        for module in IMPORTED:
+            importlib.import_module(module)
+        torch.set_num_threads(1)
+        make_data(self.root / "data")
+        (self.root / "often.yaml").write_text("checkpoint_seconds: 0\n", encoding="utf-8")
+        calm = Match(self.root, self.root / "calm", self.root / "calm", random.Random(0))
+        calm.folder.mkdir()
+        began = time.monotonic()
+        pid = calm.start()
+        if exit_code(pid) != 0:
+            raise RuntimeError(calm.log.read_text(encoding="utf-8"))
+        self.seconds = time.monotonic() - began
+        self.undisturbed = in_child(lambda: calm.found(None))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def play(self, seed: int) -> dict[str, Any]:
+        """One round."""
+        began = time.monotonic()
+        generator = random.Random(seed)
+        folder = self.root / f"round-{seed}"
+        with ExitStack() as stack:
+            folder.mkdir()
+            disk = folder / "disk"
+            disk.mkdir()
+            mounted = mount(disk)
+            if mounted:
+                stack.callback(subprocess.run, ["umount", "--lazy", disk], check=False)
+            match = Match(self.root, folder, disk, generator, mounted)
+            if seed % 4 == 3:
+                port = free_port()
+                server = serve(folder, port)
+                stack.callback(stop, server)
+                relay = stack.enter_context(relay_to(port))
+                match.uri = relay.uri
+                match.faults["broken answers"] += 0
+            match.disturb(generator.uniform(0.5, 2.0) * self.seconds)
+            problems = match.finish()
+            if match.uri is not None:
+                match.faults["broken answers"] = len(relay.broken)
+            problems += in_child(lambda: match.verify(self.undisturbed))["problems"]
+        if problems:
+            shutil.copy(match.log, Path(tempfile.gettempdir()) / f"faults-{seed}.log")
+        shutil.rmtree(folder, ignore_errors=True)
+        return {
+            "processes": match.processes,
+            "faults": dict(match.faults),
+            "seconds": round(time.monotonic() - began),
+            "problems": problems,
+        }
+
+
+@dataclass
+class Match:
+    """One round: processes, their folders, and what happens to them.
+
+    Attributes:
+        disk: holds results and cache; a small file system of its own if `mounted`.
+        uri: of an MLflow server that breaks answers off, if there is one.
+    """
+
+    root: Path
+    folder: Path
+    disk: Path
+    generator: random.Random
+    mounted: bool = False
+    uri: str | None = None
+    faults: Counter[str] = field(default_factory=Counter)
+    running: dict[int, float] = field(default_factory=dict)
+    moves: int = 0
+    processes: int = 0
+
+    @property
+    def results(self) -> Path:
+        """Where results are now."""
+        return self.disk / f"results-{self.moves}"
+
+    @property
+    def log(self) -> Path:
+        """What all processes print."""
+        return self.folder / "log"
+
+    def start(self, skew: float = 0.0) -> int:
+        """The command in a process of its own, with a clock that is wrong by `skew` seconds."""
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                os.setsid()
+                for name in ("cwd", "home", "tmp"):
+                    (self.folder / name).mkdir(exist_ok=True)
+                os.chdir(self.folder / "cwd")
+                os.environ |= {
+                    "UNLEARNBENCH_CACHE": str(self.disk / "cache"),
+                    "HOME": str(self.folder / "home"),
+                    "TMPDIR": str(self.folder / "tmp"),
+                    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+                }
+                tempfile.tempdir = None
+                sys.stdout = sys.stderr = self.log.open("a", encoding="utf-8", buffering=1)
+                if skew:
+                    real = time.time
+                    time.time = lambda: real() + skew
+                arguments = [str(self.root / "often.yaml") if one == "often.yaml" else one for one in ARGUMENTS]
+                tracking = ["--tracking-uri", self.uri] if self.uri else []
+                data = ["--tasks", f"path:{self.root / 'data'}"]
+                sys.argv = ["unlearnbench", "run", *arguments, *data, "--results", str(self.results), *tracking]
+                main()
+                code = 0
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        return pid
+
+    def disturb(self, seconds: float) -> None:
+        """Keeps two to four processes going for a while, and lets things happen to them."""
+        self.processes = self.generator.randint(2, 4)
+        actions: list[Callable[[], None]] = [self._kill, self._stop, self._kill, self._stop, self._move]
+        if self.mounted:
+            actions.append(self._fill)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._reap()
+            while len(self.running) < self.processes:
+                skew = self.generator.choice([0.0, 0.0, self.generator.uniform(-86_400, 86_400)])
+                self.faults["skewed clocks"] += bool(skew)
+                self.running[self.start(skew)] = 0.0
+            time.sleep(self.generator.uniform(0.1, 0.15 * max(seconds, 4.0)))
+            self.generator.choice(actions)()
+        self._continue(everybody=True)
+
+    def finish(self) -> list[str]:
+        """Lets the processes, or new ones, come to their end without further faults; what went wrong, if anything."""
+        code = 0
+        for _ in range(CALM_ATTEMPTS):
+            codes = [exit_code(pid) for pid in list(self.running) or [self.start()]]
+            self.running.clear()
+            pid = self.start()
+            code = exit_code(pid)
+            if code == 0 or 1 in (*codes, code):
+                break
+        return [] if code == 0 else [f"the last process ended with {code}"]
+
+    def found(self, uri: str | None) -> dict[str, Any]:
+        """Results, how often each cell was finished, and failed runs."""
+        entries = open_entries(uri or str(self.results))
+        failed = Store(self.results, uri)._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FAILED'")
+        return {
+            "results": json.loads(json.dumps(results_of(entries))),
+            "finished": finished_runs(self.results, uri),
+            "failed": [run.data.tags.get("unlearnbench.failure", "") for run in failed],
+            "complete": all(entry.config and entry.right for entry in entries),
+        }
+
+    def verify(self, undisturbed: dict[str, Any]) -> dict[str, list[str]]:
+        """What is not as if nothing had happened."""
+        found = self.found(self.uri)
+        problems = [f"a cell is recorded as failed: {reason}" for reason in found["failed"]]
+        if found["results"] != undisturbed["results"]:
+            differ = [key for key, value in undisturbed["results"].items() if found["results"].get(key) != value]
+            problems.append(f"{len(differ)} cells lack or differ: {differ}")
+        if set(found["finished"].values()) != {1}:
+            problems.append(f"cells were finished {sorted(found['finished'].values())} times")
+        if not found["complete"]:
+            problems.append("a result has lost its settings or predictions")
+        if any((self.folder / "cwd").iterdir()):
+            problems.append(f"written outside: {sorted(path.name for path in (self.folder / 'cwd').iterdir())}")
+        known = {"cache", self.results.name, "ballast"}
+        others = [path.name for path in self.disk.iterdir() if path.name not in known]
+        if others:
+            problems.append(f"written to a former place: {others}")
+        left = [str(path.relative_to(self.results)) for path in (self.results / "work").glob("*/*")]
+        if left:
+            problems.append(f"left in work: {left}")
+        text = self.log.read_text(encoding="utf-8")
+        if "Traceback (most recent call last)" in text:
+            problems.append(f"a traceback: {text.rstrip().splitlines()[-1]}")
+        return {"problems": problems}
+
+    def _kill(self) -> None:
+        for pid in self.generator.sample(sorted(self.running), k=min(1, len(self.running))):
+            self._end(pid)
+            self.faults["kills"] += 1
+
+    def _stop(self) -> None:
+        """Stops a process for up to twice the length of a lease."""
+        for pid in self.generator.sample(sorted(self.running), k=min(1, len(self.running))):
+            os.kill(pid, signal.SIGSTOP)
+            self.running[pid] = time.monotonic() + self.generator.uniform(0.2, 2 * LEASE_SECONDS)
+            self.faults["stops"] += 1
+        self._continue()
+
+    def _continue(self, everybody: bool = False) -> None:
+        for pid, until in self.running.items():
+            if everybody or (until and time.monotonic() >= until):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+                self.running[pid] = 0.0
+
+    def _fill(self) -> None:
+        """Fills the disk (bytes, or file names) for a moment."""
+        ballast = self.disk / "ballast"
+        ballast.mkdir(exist_ok=True)
+        inodes = self.generator.random() < 0.5
+        with suppress(OSError):
+            for number in range(1_000_000):
+                (ballast / str(number)).write_bytes(b"" if inodes else bytes(1 << 20))
+        time.sleep(self.generator.uniform(0.3, 2.0))
+        shutil.rmtree(ballast)
+        self.faults["out of inodes" if inodes else "full disks"] += 1
+
+    def _move(self) -> None:
+        """Ends all processes, moves the results folder, and flips bytes of files that can be made again."""
+        for pid in list(self.running):
+            self._end(pid)
+        if self.results.is_dir() and self.uri is None:
+            before = self.results
+            self.moves += 1
+            before.rename(self.results)
+            self.faults["moves"] += 1
+        places = [self.disk / "cache", self.results / "work"]
+        files = sorted(file for place in places for file in place.rglob("*") if file.is_file())
+        files = [file for file in files if file.suffix != ".lease" and file.stat().st_size]
+        for file in self.generator.sample(files, k=min(2, len(files))):
+            content = bytearray(file.read_bytes())
+            content[self.generator.randrange(len(content))] ^= 1 << self.generator.randrange(8)
+            file.write_bytes(content)
+            self.faults["flipped bits"] += 1
+
+    def _end(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        self.running.pop(pid, None)
+
+    def _reap(self) -> None:
+        self._continue()
+        for pid in list(self.running):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                self.running.pop(pid)
+
+
+def make_data(folder: Path) -> None:
+    """Own data of 32 rows."""
+    folder.mkdir()
+    rows = [{"prompt": f"a {a} and {b} film is", "answer": ("bad", "good")[len(a) % 2]} for a in WORDS for b in WORDS]
+    for index, split in enumerate(("train_forget", "train_retain", "test_forget", "test_retain")):
+        lines = "\n".join(json.dumps(row) for row in rows[index::8])
+        (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+
+
+def mount(folder: Path) -> bool:
+    """Mounts a small file system; whether that is possible here."""
+    options = f"size={DISK_BYTES},nr_inodes=4096"
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def in_child(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a function returns in a process of its own, so that this one, which forks, opens no database."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            text = json.dumps(ask())
+        except BaseException:
+            text = json.dumps({"problems": [traceback.format_exc()]})
+        with os.fdopen(writing, "w") as pipe:
+            pipe.write(text)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        answer: dict[str, Any] = json.load(pipe)
+    os.waitpid(pid, 0)
+    return answer

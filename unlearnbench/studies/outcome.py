@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from unlearnbench.leaderboard.entry import SPLITS, Entry
+from unlearnbench.leaderboard.markdown import escape
 from unlearnbench.leaderboard.published import ROWS, paper_table
+from unlearnbench.leaderboard.scores import scores_of
+from unlearnbench.leaderboard.statistics import Interval, interval
 from unlearnbench.rows import BASE, VANILLA
 from unlearnbench.studies.points import Point, Study
 
@@ -27,6 +30,8 @@ class Found:
         values: the point's; empty for the base model, which does not depend on them.
         paper: whether these are published numbers.
         mean, spread: by metric; the sample standard deviation is missing for one seed.
+        by_seed: every seed's value of each metric.
+        intervals: 95 % interval of the mean of each test accuracy, as in leaderboards.
     """
 
     values: Mapping[str, float | str]
@@ -37,6 +42,8 @@ class Found:
     seeds: int
     mean: Mapping[str, float]
     spread: Mapping[str, float]
+    by_seed: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
     paper: bool = False
 
 
@@ -68,6 +75,8 @@ def _found(point: Point, entries: Sequence[Entry]) -> Found:
         len(entries),
         {metric: fmean(numbers) for metric, numbers in values.items()},
         {metric: stdev(numbers) for metric, numbers in values.items()} if len(entries) > 1 else {},
+        values,
+        {metric: interval(score) for metric, score in scores_of(entries, {}).items() if metric in METRICS},
     )
 
 
@@ -109,6 +118,11 @@ def to_frame(study: Study, found: Sequence[Found]) -> pd.DataFrame:
             "seeds": line.seeds,
             **line.mean,
             **{f"{metric}_sd": value for metric, value in line.spread.items()},
+            **{f"{metric}_low": low for metric, (low, _) in line.intervals.items()},
+            **{f"{metric}_high": high for metric, (_, high) in line.intervals.items()},
+            **{
+                f"{metric}_by_seed": " ".join(f"{one:.6g}" for one in line.by_seed[metric]) for metric in line.intervals
+            },
         }
         for line in found
     ]
@@ -117,8 +131,6 @@ def to_frame(study: Study, found: Sequence[Found]) -> pd.DataFrame:
 
 def to_markdown(study: Study, found: Sequence[Found]) -> str:
     """A table in percent, as the paper's."""
-    from unlearnbench.leaderboard.markdown import escape
-
     columns = [name for name in study.columns if name != "model"]
     titles = [
         "task",
@@ -142,7 +154,37 @@ def to_markdown(study: Study, found: Sequence[Found]) -> str:
         facts = [line.task, line.model, title, *(f"{line.values.get(name, '')}" for name in columns)]
         lines.append(f"| {' | '.join([*map(escape, facts), *numbers])} |")
     seeds = max(line.seeds for line in found)
-    lines += ["", "One seed." if seeds == 1 else f"Mean ± standard deviation over {seeds} seeds."]
+    said = (
+        "One seed: examples only, nothing is claimed between rows."
+        if seeds == 1
+        else (f"Mean ± standard deviation over {seeds} seeds.")
+    )
+    lines += ["", said, *_every_seed(found, columns)]
     if any(line.paper for line in found):
         lines.append("Rows marked (paper) are published numbers, from another model and other data sizes.")
     return "\n".join(lines) + "\n"
+
+
+def _every_seed(found: Sequence[Found], columns: Sequence[str]) -> list[str]:
+    """Intervals and every seed's value of the test accuracies."""
+    metrics = ("test_retain_accuracy", "test_forget_accuracy")
+    heads = [
+        f"{metric.replace('_', ' ').replace('accuracy', 'acc')}{what}"
+        for metric in metrics
+        for what in ("", ", every seed")
+    ]
+    lines = [
+        "",
+        f"| task | model | row | {' | '.join([*columns, *heads])} |",
+        "|" + " --- |" * (3 + len(columns)) + " ---: |" * len(heads),
+    ]
+    for line in found:
+        if not line.intervals:
+            continue
+        texts = [line.task, line.model, line.title, *(f"{line.values.get(name, '')}" for name in columns)]
+        for metric in metrics:
+            low, high = line.intervals[metric]
+            texts.append(f"{100 * line.mean[metric]:.2f} [{100 * low:.2f}, {100 * high:.2f}]")
+            texts.append(", ".join(f"{100 * value:.2f}" for value in line.by_seed[metric]))
+        lines.append(f"| {' | '.join(map(escape, texts))} |")
+    return [*lines, "", "In brackets: 95 % intervals, over seeds and test examples."]

@@ -59,8 +59,8 @@ def _curves(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:
             x: line.values[x],
             "split": split.replace("_", " "),
             "value": 100 * line.mean[f"{split}_accuracy"],
-            "low": 100 * (line.mean[f"{split}_accuracy"] - line.spread.get(f"{split}_accuracy", 0)),
-            "high": 100 * (line.mean[f"{split}_accuracy"] + line.spread.get(f"{split}_accuracy", 0)),
+            "low": 100 * _reach(line, f"{split}_accuracy")[0],
+            "high": 100 * _reach(line, f"{split}_accuracy")[1],
             "panel": _panel(line),
         }
         for line in found
@@ -109,6 +109,12 @@ def _by_model(found: Sequence[Found]) -> alt.TopLevelMixin:
     return bars.properties(width=alt.Step(24), height=220).facet(
         column=alt.Column("model:N", title=None), row=alt.Row("task:N", title=None)
     )
+
+
+def _reach(line: Found, metric: str) -> tuple[float, float]:
+    """The 95 % interval; on training splits, which have none, the standard deviation over seeds."""
+    spread = line.spread.get(metric, 0.0)
+    return line.intervals.get(metric, (line.mean[metric] - spread, line.mean[metric] + spread))
 
 
 def _panel(line: Found) -> str:

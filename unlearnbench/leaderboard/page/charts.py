@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
@@ -11,6 +12,7 @@ import altair as alt
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.columns import count, gibibytes, seconds
 from unlearnbench.leaderboard.entry import CurvePointEntry
+from unlearnbench.leaderboard.overall import Overall
 from unlearnbench.leaderboard.published import paper_lines
 from unlearnbench.rows import BASE, VANILLA
 
@@ -29,11 +31,11 @@ FATES = {
 Spec = dict[str, Any]
 
 
-def charts(block: Block) -> dict[str, Spec]:
+def charts(block: Block, with_paper: bool) -> dict[str, Spec]:
     """The block's charts by name."""
     trained, peak = "trainable_parameters", "training_peak_memory_bytes"
     made = {
-        "trade-off": trade_off_chart(block),
+        "trade-off": trade_off_chart(block, paper_lines(block.task) if with_paper else []),
         "curves": curves_chart(block),
         "tuning": tuning_chart(block),
         "forgotten": forgotten_chart(block),
@@ -44,10 +46,13 @@ def charts(block: Block) -> dict[str, Spec]:
     return {name: _styled(chart) for name, chart in made.items() if chart is not None}
 
 
-def trade_off_chart(block: Block) -> alt.TopLevelMixin:
-    """Test forget against test retain accuracy: methods with intervals, anchors, Pareto front, the paper's points."""
+def trade_off_chart(block: Block, published: Sequence[Line]) -> alt.TopLevelMixin:
+    """Test forget against test retain accuracy: methods with intervals, anchors, Pareto front, published points.
+
+    The legend names the points: labels beside them would cover each other where methods do equally well.
+    """
     ours = [_point(line, line.title) for line in block.lines if RETAIN in line.mean]
-    paper = [{**_point(line, line.title), "kind": "paper"} for line in paper_lines(block.task)]
+    paper = [{**_point(line, line.title), "kind": "paper"} for line in published]
     scale = alt.Scale(domain=[0, 100])
     x = alt.X("retain:Q", title="test retain accuracy, % (higher is better)", scale=scale)
     y = alt.Y("forget:Q", title="test forget accuracy, % (lower is better)", scale=scale)
@@ -61,7 +66,6 @@ def trade_off_chart(block: Block) -> alt.TopLevelMixin:
         known.mark_rule().encode(x="retain_low:Q", x2="retain_high:Q", y=y, color=colour),
         known.mark_rule().encode(x=x, y="forget_low:Q", y2="forget_high:Q", color=colour),
         known.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip),
-        known.mark_text(align="left", dx=8, dy=-8).encode(x=x, y=y, text="title:N"),
     ]
     if paper:
         hollow = alt.Chart(alt.Data(values=paper)).mark_point(filled=False, size=60, opacity=0.9)
@@ -242,7 +246,7 @@ def _colour(block: Block, legend: bool = True) -> alt.Color:
     rows = _rows(block)
     colours = [PALETTE[index % len(PALETTE)] for index in range(len(rows))]
     scale = alt.Scale(domain=[*rows, BASE, VANILLA], range=[*colours, ANCHOR_COLOUR, ANCHOR_COLOUR])
-    return alt.Color("row:N", title=None, scale=scale, legend=alt.Undefined if legend else None)
+    return alt.Color("row:N", title=None, scale=scale, legend=_legend(block) if legend else None)
 
 
 def _shape(block: Block) -> alt.Shape:
@@ -250,7 +254,47 @@ def _shape(block: Block) -> alt.Shape:
     # Colours and shapes repeat in different rhythms, so that twelve methods can be told apart.
     shapes = [SHAPES[(index + index // len(SHAPES)) % len(SHAPES)] for index in range(len(rows))]
     scale = alt.Scale(domain=[*rows, BASE, VANILLA], range=[*shapes, "square", "circle"])
-    return alt.Shape("row:N", title=None, scale=scale)
+    return alt.Shape("row:N", title=None, scale=scale, legend=_legend(block))
+
+
+def _legend(block: Block) -> alt.Legend:
+    """The rows by their titles, those that the block has."""
+    titles = {line.row: line.title for line in block.lines}
+    return alt.Legend(values=list(titles), labelExpr=f"({json.dumps(titles)})[datum.value]", labelLimit=0)
+
+
+def rank_chart(overall: Overall) -> Spec:
+    """Mean ranks with their intervals, and a bar for each group of methods that can't be told apart."""
+    count = len(overall.standings)
+    titles = [overall.titles[one.name] for one in overall.standings]
+    points = [
+        {"title": title, "rank": one.rank, "low": one.ranks[0], "high": one.ranks[1], "group": one.groups}
+        for title, one in zip(titles, overall.standings, strict=True)
+    ]
+    letters = sorted({letter for one in overall.standings for letter in one.groups}) if overall.judged else []
+    members = [
+        {"title": title, "place": count + 0.5 + 0.3 * number, "letter": letter}
+        for number, letter in enumerate(letters)
+        for title, one in zip(titles, overall.standings, strict=True)
+        if letter in one.groups
+    ]
+    scale = alt.Scale(domain=[0.8, count + 0.5 + 0.3 * len(letters)], nice=False, zero=False)
+    axis = alt.Axis(values=list(range(1, count + 1)), format="d", orient="top")
+    x = alt.X("rank:Q", title="mean rank over tasks (1 is best), with 95 % interval", scale=scale, axis=axis)
+    y = alt.Y("title:N", title=None, sort=titles)
+    known, groups = alt.Chart(alt.Data(values=points)), alt.Chart(alt.Data(values=members))
+    tooltip = ["title:N", alt.Tooltip("rank:Q", format=".2f"), "low:Q", "high:Q", "group:N"]
+    chart = alt.layer(
+        known.mark_rule(color=ANCHOR_COLOUR).encode(x=alt.X("low:Q", scale=scale), x2="high:Q", y=y),
+        known.mark_point(filled=True, size=90, opacity=1, color=PALETTE[0]).encode(x=x, y=y, tooltip=tooltip),
+        groups.mark_line(color=PALETTE[1], strokeWidth=3).encode(
+            x=alt.X("place:Q", scale=scale), y=y, detail="letter:N"
+        ),
+        groups.mark_point(filled=True, size=50, opacity=1, color=PALETTE[1]).encode(
+            x=alt.X("place:Q", scale=scale), y=y, tooltip=["title:N", "letter:N"]
+        ),
+    )
+    return _styled(chart.properties(width="container", height=STEP * count))
 
 
 def _styled(chart: alt.TopLevelMixin) -> Spec:

@@ -12,7 +12,8 @@ import jinja2
 import vl_convert
 
 from unlearnbench.leaderboard.blocks import Block
-from unlearnbench.leaderboard.page.view import chart_specs, view
+from unlearnbench.leaderboard.overall import overall
+from unlearnbench.leaderboard.page.view import chart_specs, overall_view, view
 from unlearnbench.leaderboard.published import SOURCE
 from unlearnbench.leaderboard.render import NOTE
 from unlearnbench.leaderboard.shown import Examples
@@ -20,9 +21,10 @@ from unlearnbench.safe_text import printable
 from unlearnbench.tracking import Failure
 
 CAPTIONS = {
+    "ranks": "Mean rank over tasks. Joined in orange: methods that can't be told apart.",
     "trade-off": "Forgetting against keeping. Bars: 95 % intervals; dashed: the methods that no other beats in both.",
     "curves": "Forgetting curves: best trials on training examples, mean over seeds, from base to the end (large).",
-    "tuning": "Tuning, trial by trial.",
+    "tuning": "Tuning, trial by trial; a line for each seed (a row's name opens its trials, seed by seed).",
     "forgotten": "What test forget examples were answered with.",
     "seconds": "Time on the clock.",
     "parameters": "Size of what was trained.",
@@ -35,11 +37,13 @@ def to_html(
 ) -> str:
     """The page. Names and texts of plugins, data and runs are escaped."""
     views = [view(block, number, examples, with_paper) for number, block in enumerate(blocks)]
+    answers = [overall_view(table, number) for number, table in enumerate(overall(blocks))]
     return render(
         "page.html.j2",
         blocks=views,
         failed=failed,
-        charts=chart_specs(views),
+        overall=answers,
+        charts=chart_specs([*answers, *views]),
         captions=CAPTIONS,
         note=NOTE.split("\n\n"),
         source=SOURCE,

@@ -9,14 +9,18 @@ from typing import Any
 
 import yaml
 
-from unlearnbench.leaderboard.blocks import Block
-from unlearnbench.leaderboard.columns import BEST, columns
+from unlearnbench.leaderboard.blocks import Block, Line
+from unlearnbench.leaderboard.columns import BEST, Column, columns, percent
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.leaderboard.page.charts import Spec, charts
+from unlearnbench.leaderboard.overall import Overall
+from unlearnbench.leaderboard.overall_render import cells, heads, note
+from unlearnbench.leaderboard.page.charts import Spec, charts, rank_chart
 from unlearnbench.leaderboard.published import paper_lines
 from unlearnbench.leaderboard.render import heading, seeds_note
+from unlearnbench.leaderboard.scores import TRADE_OFF
 from unlearnbench.leaderboard.shown import Examples, Shown
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
+from unlearnbench.rows import BASE, VANILLA
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class EntryView:
     facts: Mapping[str, str]
     command: str
     config: str
+    trials: Sequence[Sequence[str]]
     examples: Sequence[Shown]
 
 
@@ -58,23 +63,67 @@ class RowView:
 
 
 @dataclass(frozen=True)
+class TableView:
+    """Some columns of a block."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[RowView]
+
+
+@dataclass(frozen=True)
+class OverallView:
+    """The table over all tasks of a model."""
+
+    id: str
+    heading: str
+    note: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left_out: Sequence[str]
+    charts: Mapping[str, Spec]
+
+
+@dataclass(frozen=True)
 class BlockView:
-    """One table with its charts."""
+    """One task and model: two tables, so that no column is out of sight, and charts.
+
+    Attributes:
+        published: titles of the paper's lines, if they are shown.
+    """
 
     id: str
     heading: str
     seeds: str
     notes: Sequence[str]
-    columns: Sequence[str]
-    rows: Sequence[RowView]
-    paper: bool
+    tables: Sequence[TableView]
+    published: Sequence[str]
     charts: Mapping[str, Spec]
 
 
 def view(block: Block, number: int, examples: Examples, with_paper: bool) -> BlockView:
     """The block as the page shows it."""
     shown = columns(block)
+    first = [column for column in shown if column.metric == TRADE_OFF or column.metric.endswith("_accuracy")]
     published = paper_lines(block.task) if with_paper else []
+    lines = [*block.lines, *published]
+    return BlockView(
+        f"block-{number}",
+        heading(block),
+        seeds_note(block),
+        tuning_notes(block),
+        [
+            TableView("Accuracy", *_table(first, lines, number, examples)),
+            TableView("F1 and cost", *_table([one for one in shown if one not in first], lines, number, examples)),
+        ],
+        [line.title for line in published],
+        charts(block, with_paper),
+    )
+
+
+def _table(
+    shown: Sequence[Column], lines: Sequence[Line], number: int, examples: Examples
+) -> tuple[list[str], list[RowView]]:
     rows = [
         RowView(
             f"block-{number}-row-{position}",
@@ -92,23 +141,22 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
             [_entry_view(entry, examples) for entry in line.entries],
             line.competes,
         )
-        for position, line in enumerate([*block.lines, *published])
+        for position, line in enumerate(lines)
     ]
-    return BlockView(
-        f"block-{number}",
-        heading(block),
-        seeds_note(block),
-        tuning_notes(block),
-        [column.title for column in shown],
-        rows,
-        bool(paper_lines(block.task)),
-        charts(block),
+    return [column.title for column in shown], rows
+
+
+def overall_view(overall: Overall, number: int) -> OverallView:
+    """The table over all tasks as the page shows it."""
+    return OverallView(
+        f"overall-{number}",
+        f"All tasks / {overall.model}",
+        note(overall),
+        heads(overall),
+        [cells(overall, standing) for standing in overall.standings],
+        overall.left_out,
+        {"ranks": rank_chart(overall)},
     )
-
-
-def _tuning(entry: Entry) -> str:
-    trials = f"{entry.metrics.get('trials', len(entry.trials)):.0f} trials of at most {entry.trial_budget}"
-    return trials if entry.tuned_on in (None, entry.seed) else f"values of seed {entry.tuned_on}, {trials}"
 
 
 def _entry_view(entry: Entry, examples: Examples) -> EntryView:
@@ -132,9 +180,35 @@ def _entry_view(entry: Entry, examples: Examples) -> EntryView:
     config = "" if entry.config is None else yaml.safe_dump(entry.config, sort_keys=False)
     command = shlex.join(["unlearnbench", "run", "--config", "cell.yaml"])
     heading = "any seed" if entry.seed is None else f"seed {entry.seed}"
-    return EntryView(heading, facts, command, config, examples.get(entry.key, ()))
+    return EntryView(heading, facts, command, config, _trials(entry), examples.get(entry.key, ()))
 
 
-def chart_specs(views: Sequence[BlockView]) -> dict[str, Any]:
+def _tuning(entry: Entry) -> str:
+    """How many trials there were."""
+    if entry.row in (VANILLA, BASE):
+        return "none: not a method"
+    if entry.trial_budget == 0:
+        return "none: declared values"
+    count = len(entry.trials) or round(entry.metrics.get("trials", 0))
+    return f"{count} of at most {entry.trial_budget} trials"
+
+
+def _trials(entry: Entry) -> list[list[str]]:
+    """Each trial's number, values, objective, forget and retain accuracy, and why it was pruned."""
+    return [
+        [
+            str(trial.number),
+            ", ".join(f"{name} = {value}" for name, value in trial.values.items()),
+            *(
+                "" if value is None else percent(value)
+                for value in (trial.objective, trial.forget_accuracy, trial.retain_accuracy)
+            ),
+            trial.pruned or "",
+        ]
+        for trial in entry.trials
+    ]
+
+
+def chart_specs(views: Sequence[BlockView | OverallView]) -> dict[str, Any]:
     """All charts by the id of their element."""
     return {f"{view.id}-{name}": spec for view in views for name, spec in view.charts.items()}

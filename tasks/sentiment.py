@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from unlearnbench.api import DataSource, Example, HubDataset, Splits, UserError, settled
 
 LABELS = ("negative", "positive")
-# Made here with the run's split seed, or published by the paper's authors.
-SplitChoice = Literal["seeded", "authors"]
 # The authors' splits name no people and no clusters.
 AUTHORS_GROUP = "forget set of the authors"
 

@@ -20,8 +20,9 @@ from unlearnbench.api import (
     split_by_text,
 )
 
+from .authors import SplitChoice, authors_identity
 from .bundled.films import film_reviews
-from .sentiment import LABELS, Review, SplitChoice, authors_splits, load_reviews, partition
+from .sentiment import LABELS, Review, authors_splits, load_reviews, partition
 
 DATASET = HubDataset(
     "stanfordnlp/sst2",
@@ -58,7 +59,9 @@ class SST2(Task):
         return self.options.split == "authors"
 
     def data_identity(self, source: DataSource) -> str:
-        return source.identity(AUTHORS) if self.published else super().data_identity(source)
+        if self.published:
+            return authors_identity(self.name, source, AUTHORS)
+        return super().data_identity(source)
 
     def splits(self, source: DataSource, seed: int) -> Splits:
         if self.published:

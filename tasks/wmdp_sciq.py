@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Literal
 
 from unlearnbench.api import (
     DataSource,
@@ -19,6 +18,7 @@ from unlearnbench.api import (
     split_by_text,
 )
 
+from .authors import SplitChoice, authors_identity
 from .bundled.sciences import general_questions, restricted_questions
 from .multiple_choice import published_example, shuffled_example
 
@@ -42,7 +42,7 @@ TRAIN_SHARE = 900 / 1273
 class WMDPSciQOptions(TaskOptions):
     """Whose splits: made here, or the authors' own."""
 
-    split: Literal["seeded", "authors"] = "seeded"
+    split: SplitChoice = "seeded"
 
 
 class WMDPSciQ(Task):
@@ -62,7 +62,9 @@ class WMDPSciQ(Task):
         return self.options.split == "authors"
 
     def data_identity(self, source: DataSource) -> str:
-        return source.identity(AUTHORS) if self.published else super().data_identity(source)
+        if self.published:
+            return authors_identity(self.name, source, AUTHORS)
+        return super().data_identity(source)
 
     def splits(self, source: DataSource, seed: int) -> Splits:
         if self.published:

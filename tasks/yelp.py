@@ -19,9 +19,10 @@ from unlearnbench.api import (
     working,
 )
 
+from .authors import SplitChoice, authors_identity
 from .bundled.businesses import business_reviews
 from .clustering import EMBEDDING_MODEL, assign_clusters, embed, fit_clusters
-from .sentiment import LABELS, Review, SplitChoice, authors_splits, load_reviews, partition
+from .sentiment import LABELS, Review, authors_splits, load_reviews, partition
 
 DATASET = HubDataset(
     "fancyzhx/yelp_polarity",
@@ -64,7 +65,9 @@ class Yelp(Task):
         return self.options.split == "authors"
 
     def data_identity(self, source: DataSource) -> str:
-        return source.identity(AUTHORS) if self.published else super().data_identity(source)
+        if self.published:
+            return authors_identity(self.name, source, AUTHORS)
+        return super().data_identity(source)
 
     def splits(self, source: DataSource, seed: int) -> Splits:
         facts = {"data": self.data_identity(source)}

@@ -116,3 +116,8 @@ def test_the_authors_splits_need_no_clusters(tmp_path: Path) -> None:
     short = Yelp(YelpOptions(split="authors", max_words=1)).splits(DataSource(root), seed=0)
     with pytest.raises(UserError, match="train_forget is empty"):
         check_splits("yelp", short, "error", published=True)
+
+
+def test_authors_splits_that_are_not_there_name_the_others(root: Path) -> None:
+    with pytest.raises(UserError, match=r"no folder karuna-bhaila/Unlearning_Yelp_Polarity.*--set yelp.split=seeded"):
+        Yelp(YelpOptions(split="authors")).splits(DataSource(root), 0)

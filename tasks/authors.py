@@ -1,0 +1,22 @@
+"""What the tasks share that can read the splits published by the paper's authors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from unlearnbench.api import DataSource, HubDataset, UserError
+
+# Made here with the run's split seed, or published by the paper's authors.
+SplitChoice = Literal["seeded", "authors"]
+
+
+def authors_identity(task: str, source: DataSource, dataset: HubDataset) -> str:
+    """What decides the rows of the authors' splits.
+
+    Raises:
+        UserError: they are not where data sets are read from.
+    """
+    try:
+        return source.identity(dataset)
+    except UserError as error:
+        raise UserError(f"{error} Or take splits that are made here: --set {task}.split=seeded.") from None

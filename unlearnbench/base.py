@@ -20,7 +20,8 @@ from unlearnbench.engine.training import DivergedError, OnStep, Optimisation, tr
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import UserError
 from unlearnbench.lease import claimed
-from unlearnbench.models.loading import compute_dtype, load_model, pick_device
+from unlearnbench.models.loading import compute_dtype, load_model, pick_device, save_weights
+from unlearnbench.models.lora_targets import lora_targets
 from unlearnbench.models.resolve import ResolvedModel
 from unlearnbench.task import Task
 
@@ -41,7 +42,7 @@ class BaseModel:
 
     Attributes:
         key: content hash of everything that decides its weights.
-        folder: safetensors weights in the vanilla model's layout.
+        folder: safetensors weights by the names that they have in memory.
         trainable_parameters: values trained to make it.
         cost: of the fine-tuning, whenever it was done.
     """
@@ -133,8 +134,6 @@ def _fine_tune(
     network = load_model(model, model_config, four_bit=config.kind == "qlora")
     adapted = None if config.kind == "full" else with_lora(network, config)
     network.train()
-    if model_config.gradient_checkpointing:
-        network.gradient_checkpointing_enable({"use_reentrant": False})
     trained = trainable_count(network.parameters())
     language_model = LanguageModel(
         network,
@@ -170,19 +169,20 @@ def with_lora(network: PreTrainedModel, config: BaseConfig) -> Any:
     """Freezes the network and puts LoRA into it, in place; returns PEFT's view of it."""
     from peft import LoraConfig, get_peft_model
 
+    targets = config.target_modules or lora_targets(network)
     lora = LoraConfig(
         task_type="CAUSAL_LM",
         r=config.rank,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
-        target_modules=list(config.target_modules),
+        target_modules=list(targets),
     )
     try:
         return get_peft_model(network, lora)
     except ValueError as error:
         raise UserError(
-            f"LoRA finds no modules {', '.join(config.target_modules)} in {type(network).__name__}: "
-            f"name its attention projections in base.target_modules ({str(error).splitlines()[0]})"
+            f"LoRA finds no modules {', '.join(targets)} in {type(network).__name__}: "
+            f"leave out base.target_modules, or name its attention projections ({str(error).splitlines()[0]})"
         ) from None
 
 
@@ -191,10 +191,10 @@ def _save_merged(
 ) -> None:
     """Saves the weights; a LoRA adapter is merged into weights that were never quantised."""
     if adapted is None:
-        network.save_pretrained(folder)
+        save_weights(network, folder)
         return
     from peft import PeftModel
 
     adapted.save_pretrained(folder / "adapter")
     merged = PeftModel.from_pretrained(load_model(model, config), folder / "adapter").merge_and_unload()
-    merged.save_pretrained(folder)
+    save_weights(merged, folder)

@@ -67,7 +67,11 @@ class BaseConfig(Section):
     rank: int = Field(default=16, ge=1, description="of LoRA")
     alpha: int = Field(default=64, ge=1, description="LoRA's scale: its update is multiplied by alpha / rank")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="of LoRA's input")
-    target_modules: tuple[str, ...] = Field(default=("q_proj", "v_proj"), description="modules that LoRA adapts")
+    target_modules: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="modules that LoRA adapts; if not set, queries and values by the model's own names",
+    )
     learning_rate: float = Field(default=1e-4, gt=0, allow_inf_nan=False, description="AdamW's, at its peak")
     warmup_ratio: float = Field(default=0.05, ge=0, le=1, description="share of the steps until that peak")
     weight_decay: float = Field(default=0.001, ge=0, description="AdamW's")

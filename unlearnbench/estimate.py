@@ -115,12 +115,12 @@ def matmul_rate(device: str, dtype: str, threads: int) -> float:
         matrix = torch.randn(size, size, device=device, dtype=getattr(torch, dtype))
         matrix @ matrix
         if device != "cpu":
-            torch.cuda.synchronize()
+            torch.accelerator.synchronize()
         start, repeats = time.perf_counter(), 4
         for _ in range(repeats):
             matrix @ matrix
         if device != "cpu":
-            torch.cuda.synchronize()
+            torch.accelerator.synchronize()
         return float(repeats * 2 * size**3 / (time.perf_counter() - start))
     finally:
         torch.set_num_threads(before)

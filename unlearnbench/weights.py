@@ -21,7 +21,7 @@ from unlearnbench.engine.trials import can_share_prefix
 from unlearnbench.errors import UserError
 from unlearnbench.grid import Workplace
 from unlearnbench.method import Method
-from unlearnbench.models.loading import compute_dtype, load_model, pick_device, restore_weights
+from unlearnbench.models.loading import compute_dtype, load_model, pick_device, restore_weights, save_weights
 from unlearnbench.models.resolve import ResolvedModel
 from unlearnbench.storage import stop_on_full_storage
 
@@ -95,7 +95,7 @@ class Weights:
             base: where an adapter's base model is; in the cache, if None.
         """
         if model.prompt is None:
-            model.network.save_pretrained(folder)
+            save_weights(model.network, folder)
         else:
             save_adapter(model.prompt, model.network, str(base or self._base_entry), folder)
 
@@ -140,8 +140,6 @@ class Weights:
     def _load(self, source: ResolvedModel, holds: str) -> None:
         config = self.workplace.config.model
         network = load_model(source, config, four_bit=config.frozen_4bit and holds == "base")
-        if config.gradient_checkpointing:
-            network.gradient_checkpointing_enable({"use_reentrant": False})
         self._model = LanguageModel(
             network,
             pad=self.encoder.pad,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,15 @@ def test_tied_weights_are_restored(tmp_path: Path) -> None:
         network.lm_head.weight.zero_()
     restore_weights(network, tmp_path)
     assert torch.equal(network.lm_head.weight, tiny_gpt2().lm_head.weight)
+
+
+@pytest.mark.parametrize("place", ["../outside.safetensors", "/tmp/outside.safetensors", "inner/part.safetensors"])
+def test_an_index_names_no_files_elsewhere(model_folder: Path, place: str) -> None:
+    index = model_folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": {"lm_head.weight": place}}), encoding="utf-8")
+    with pytest.raises(UserError, match="which is not in the model's folder"):
+        resolve(find_model(str(model_folder), MODELS))
+    for broken in ("{", "[]", '{"weight_map": 3}', '{"weight_map": {"a": 3}}', "[" * 100_000):
+        index.write_text(broken, encoding="utf-8")
+        with pytest.raises(UserError, match="can't be read as an index of weights"):
+            resolve(find_model(str(model_folder), MODELS))

@@ -44,13 +44,12 @@ def show(
     samples: Annotated[int, typer.Option(min=0, help="Examples of each split to show.")] = 2,
 ) -> None:
     """Print sizes, label balance, forget groups, provenance and samples of a task's splits."""
-    import datasets
-
     from unlearnbench.data.store import load_task, load_transfer
     from unlearnbench.grid import choose_tasks
+    from unlearnbench.quiet import quiet_libraries
     from unlearnbench.task import TransferTask
 
-    datasets.disable_progress_bars()
+    quiet_libraries()
     flags: dict[str, Any] = {
         "preset": preset,
         "tasks": names(task),

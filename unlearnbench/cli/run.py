@@ -56,7 +56,7 @@ def run(
     set_: Assignments = None,
     generic_labels: Annotated[str | None, typer.Option(help="Generic labels, separated by commas.")] = None,
     on_leakage: Annotated[str | None, typer.Option(help="error, or drop-from-train.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     results: Results = None,
     tracking_uri: TrackingUri = None,
     optuna_storage: Annotated[str | None, typer.Option(help="Database URL for tuning studies.")] = None,

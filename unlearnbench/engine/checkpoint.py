@@ -50,6 +50,8 @@ class Checkpoints:
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
+        if torch.backends.mps.is_available():
+            tensors["random.mps"] = torch.mps.get_rng_state()
         spent = self.earlier_seconds + time.monotonic() - self._began
         facts = {"losses": list(losses), "plain": plain, "seconds": spent, "notes": self.notes}
         with filling(self.folder / f"step-{len(losses)}") as scratch:
@@ -87,6 +89,8 @@ class Checkpoints:
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random.cuda"])
+        if "random.mps" in tensors and torch.backends.mps.is_available():
+            torch.mps.set_rng_state(tensors["random.mps"])
         self.earlier_seconds = facts["seconds"]
         self.notes.update(facts["notes"])
         return list(facts["losses"])

@@ -103,7 +103,7 @@ class LanguageModel:
     @property
     def layers(self) -> int:
         """Number of transformer layers."""
-        return int(self.network.config.num_hidden_layers)
+        return int(self.network.config.get_text_config().num_hidden_layers)
 
     def hidden_states(self, encoded: Sequence[Encoded], layer: int) -> Iterator[tuple[list[int], Tensor]]:
         """Indices of examples, and ``[input tokens, hidden]`` outputs of a layer for all of their tokens in turn."""

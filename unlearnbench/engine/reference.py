@@ -86,7 +86,7 @@ def _compute(
     if kind == "log_probability":
         np.save(file, np.zeros(len(encoded), dtype=np.float32))
     else:
-        width = model.vocabulary if kind == "distribution" else int(model.network.config.hidden_size)
+        width = model.vocabulary if kind == "distribution" else int(model.network.config.get_text_config().hidden_size)
         np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=(int(starts[-1]), width)).flush()
     _reserve(file)
     values = np.load(file, mmap_mode="r+", allow_pickle=False)

@@ -25,7 +25,7 @@ class TrainablePrompt(nn.Module):
         self.tokens = prompt.tokens
         self.encoder: nn.Module
         if prompt.hidden is None:
-            chosen = torch.randint(model.config.vocab_size, (prompt.tokens,), generator=generator)
+            chosen = torch.randint(model.config.get_text_config().vocab_size, (prompt.tokens,), generator=generator)
             vectors = embeddings(chosen.to(embeddings.weight.device)).detach().clone().float()
             self.encoder = nn.Embedding(prompt.tokens, size, _weight=vectors)
         else:
@@ -66,14 +66,16 @@ def save_adapter(embeddings: Tensor, model: PreTrainedModel, base: str, folder: 
     from safetensors.torch import save_file
 
     tokens, size = embeddings.shape
+    shape = model.config.get_text_config()
     config = PromptTuningConfig(
         task_type="CAUSAL_LM",
         base_model_name_or_path=base,
         num_virtual_tokens=tokens,
         token_dim=size,
         num_transformer_submodules=1,
-        num_attention_heads=model.config.num_attention_heads,
-        num_layers=model.config.num_hidden_layers,
+        # PEFT wants a number, which prompt tuning does not use; state-space models have no heads.
+        num_attention_heads=getattr(shape, "num_attention_heads", 1),
+        num_layers=shape.num_hidden_layers,
         inference_mode=True,
     )
     folder.mkdir(parents=True, exist_ok=True)

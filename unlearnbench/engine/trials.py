@@ -9,13 +9,23 @@ from torch import Tensor
 
 from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.forward import Inputs, answer_logits, collate, shared_prompt
-from unlearnbench.engine.packing import replace_attention
+from unlearnbench.engine.packing import packs, replace_attention
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 # What an architecture raises where it can't do something.
 REFUSALS = (AttributeError, KeyError, TypeError, ValueError, RuntimeError)
+
+
+@torch.no_grad()
+def runs(network: PreTrainedModel) -> bool:
+    """Whether the network computes anything at all; some read weights in a way that 4-bit ones do not support."""
+    try:
+        answer_logits(network, _inputs(network.get_input_embeddings().weight.device))
+    except REFUSALS:
+        return False
+    return True
 
 
 @torch.no_grad()
@@ -52,15 +62,16 @@ def enable_packing(network: PreTrainedModel) -> bool:
         packed = torch.full_like(padded, torch.nan)
     if not _same(packed, padded):
         network.set_attn_implementation(before)
-        return False
-    return True
+    # Some architectures (Falcon) take their old attention back without a word.
+    return packs(network)
 
 
 def _has_windows(network: PreTrainedModel) -> bool:
     """Whether some layer does not see the whole row; a trial on short rows would not show that."""
     config = network.config
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return kinds != {"full_attention"} or getattr(config, "sliding_window", None) is not None
+    kinds = getattr(config, "layer_types", None)
+    # Some configurations carry the width of a window that none of their layers has.
+    return set(kinds) != {"full_attention"} if kinds else getattr(config, "sliding_window", None) is not None
 
 
 def _inputs(device: torch.device) -> Inputs:

@@ -21,16 +21,18 @@ BNB_REPACKS = "support_avx512bf16_for_cpu"
 
 
 def pick_device(config: ModelConfig) -> torch.device:
-    """The configured device, or the best one of this machine."""
+    """The configured device; "auto" is a CUDA GPU, else the CPU (an Apple GPU is used if it is named)."""
     import torch
 
     name = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"device {name!r} is not one torch knows: use auto, cpu, cuda or cuda:N.") from None
+        raise UserError(f"device {name!r} is not one torch knows: use auto, cpu, cuda, cuda:N or mps.") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {name!r} was asked for, but torch sees no CUDA GPU: use --device cpu or auto.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError(f"device {name!r} was asked for, but torch sees no Apple GPU: use --device cpu or auto.")
     return device
 
 
@@ -42,7 +44,7 @@ def compute_dtype(config: ModelConfig, device: torch.device) -> torch.dtype:
         return getattr(torch, config.compute_dtype)  # type: ignore[no-any-return]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    return torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and _cpu_multiplies_bfloat16() else torch.float32
 
 
 def precision(config: ModelConfig) -> Precision:
@@ -81,7 +83,7 @@ def load_model(model: ResolvedModel, config: ModelConfig, *, four_bit: bool = Fa
     import torch
     from transformers import AutoModelForCausalLM
 
-    from unlearnbench.engine.trials import enable_packing
+    from unlearnbench.engine.trials import enable_packing, runs
 
     device = pick_device(config)
     options: dict[str, Any] = {"dtype": getattr(torch, config.dtype), "device_map": config.device_map or {"": device}}
@@ -96,13 +98,32 @@ def load_model(model: ResolvedModel, config: ModelConfig, *, four_bit: bool = Fa
     except (OSError, ValueError, ImportError) as error:
         raise access_error(model.spec, error) from None
     loaded.eval()
+    if config.gradient_checkpointing:
+        _checkpoint_layers(loaded)
+    if getattr(loaded.config, "rescale_every", 0):
+        # RWKV divides its weights for evaluation, in place, so that saved ones would differ from trained ones.
+        loaded.config.rescale_every = 0
     for module in loaded.modules():
         # On some CPUs bitsandbytes repacks weights for evaluation, and can't differentiate through them any more.
         if hasattr(module, BNB_REPACKS):
             setattr(module, BNB_REPACKS, False)
+    if four_bit and not runs(loaded):
+        raise UserError(
+            f"{type(loaded).__name__} can't run with weights in 4 bits: use --set base.kind=lora or full, and leave "
+            "model.frozen_4bit out."
+        )
     if config.attention == "auto":
         enable_packing(loaded)
     return loaded
+
+
+def _checkpoint_layers(network: PreTrainedModel) -> None:
+    try:
+        network.gradient_checkpointing_enable({"use_reentrant": False})
+    except ValueError:
+        raise UserError(
+            f"model.gradient_checkpointing is set, but {type(network).__name__} does not support it: leave it out."
+        ) from None
 
 
 def _nf4(dtype: torch.dtype) -> Any:
@@ -128,19 +149,28 @@ def model_size(model: ResolvedModel) -> ModelSize:
         raise access_error(model.spec, error) from None
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    wide = next(
-        (getattr(config, name, None) for name in ("intermediate_size", "ffn_dim") if hasattr(config, name)), None
-    )
+    text = config.get_text_config()
+    wide = next((getattr(text, name) for name in ("intermediate_size", "ffn_dim") if hasattr(text, name)), None)
     return ModelSize(
         parameters=sum(parameter.numel() for parameter in empty.parameters()),
-        layers=config.num_hidden_layers,
-        hidden=config.hidden_size,
-        intermediate=wide or 4 * config.hidden_size,
+        layers=text.num_hidden_layers,
+        hidden=text.hidden_size,
+        # Some configurations list a width for each layer.
+        intermediate=max(wide) if isinstance(wide, list | tuple) else wide or 4 * text.hidden_size,
     )
+
+
+def save_weights(model: PreTrainedModel, folder: Path) -> None:
+    """Saves the model in safetensors by the names that its weights have in memory, so that they can be put back there.
+
+    A model's own files may name them otherwise and hold apart what is one tensor in memory (GPT-NeoX, mixtures of
+    experts); transformers loads either.
+    """
+    model.save_pretrained(folder, save_original_format=False)
 
 
 def restore_weights(model: PreTrainedModel, folder: Path) -> None:
-    """Copies the weights saved in `folder` into `model` in place, tensor by tensor, without a second model.
+    """Copies the weights that `save_weights` saved into `model` in place, tensor by tensor, without a second model.
 
     Raises:
         UserError: the folder's weights are not those of this model.
@@ -148,7 +178,7 @@ def restore_weights(model: PreTrainedModel, folder: Path) -> None:
     import torch
     from safetensors import safe_open
 
-    targets = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
+    targets = model.state_dict(keep_vars=True)
     restored: set[int] = set()
     with torch.no_grad():
         for file in sorted(folder.glob("*.safetensors")):
@@ -158,6 +188,6 @@ def restore_weights(model: PreTrainedModel, folder: Path) -> None:
                         raise UserError(f"{file} holds {name}, which the model has not: delete the folder {folder}.")
                     targets[name].copy_(weights.get_tensor(name))
                     restored.add(id(targets[name]))
-    missing = [name for name, parameter in model.named_parameters() if id(parameter) not in restored]
+    missing = [name for name, target in targets.items() if id(target) not in restored]
     if missing:
         raise UserError(f"{folder} lacks the weights {missing[0]}: delete the folder so that it is made again.")

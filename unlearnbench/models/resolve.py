@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -57,11 +58,26 @@ def resolve(spec: ModelSpec) -> ResolvedModel:
         identity = f"{spec.gguf.distribution}=={version(spec.gguf.distribution)}:{file_hash(gguf)[:16]}"
         return ResolvedModel(spec, str(_converted(gguf, identity)), None, identity)
     if spec.is_local:
+        _check_index(Path(spec.location))
         files = sorted(Path(spec.location).glob("*"))
         hashes = [[path.name, file_hash(path)] for path in files if path.is_file()]
         return ResolvedModel(spec, spec.location, None, f"folder:{content_hash(hashes)}")
     revision = spec.revision or _newest_revision(spec)
     return ResolvedModel(spec, spec.location, revision, f"{spec.location}@{revision}")
+
+
+def _check_index(folder: Path) -> None:
+    """A model's index names its files of weights; they must lie beside it, where the model's identity sees them."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        elsewhere = sorted(name for name in names if Path(name).name != name)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        raise UserError(f"{index} can't be read as an index of weights: save the model again.") from None
+    if elsewhere:
+        raise UserError(f"{index} names {elsewhere[0]!r}, which is not in the model's folder: put the file there.")
 
 
 def access_error(spec: ModelSpec, error: BaseException) -> UserError:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from tests.conftest import invoke, tiny_llama
+from tests.leaderboard.entries import entry
+from unlearnbench.config import RunConfig
 from unlearnbench.engine.encoding import Encoded
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.errors import UserError
+from unlearnbench.studies import points
+from unlearnbench.studies.outcome import collect, to_markdown
+from unlearnbench.studies.points import STUDIES, Point
 from unlearnbench.tracking import Store
 
 pytestmark = pytest.mark.slow
@@ -70,3 +76,47 @@ def test_states_are_what_the_head_reads(tmp_path: Path) -> None:
             inputs = words if prompt is None else torch.cat([prompt[None], words], dim=1)
             expected = network(inputs_embeds=inputs, output_hidden_states=True).hidden_states[-1][0, -1]
             assert torch.allclose(state, expected.detach(), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_tuning_compares_designs_scopes_and_budgets(
+    common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(points, "TRIALS", (2, 3))
+    given = [one for one in common if one not in ("--trials", 0)]
+    outcome = invoke("study", "tuning", *given, "--methods", "ga", "--seeds", "0,1")
+    assert outcome.exit_code == 0, outcome.output
+    folder = tmp_path / "results" / "studies" / "tuning"
+    frame = pd.read_csv(folder / "table.csv")
+    methods = frame[frame.row != "base"]
+    assert len(methods) == 2 * 2 * 2
+    assert set(methods.design) == {"spread", "random"}
+    assert set(methods.scope) == {"seed", "grid"}
+    assert set(methods.trials) == {2, 3}
+    assert set(methods.seeds) == {2}
+    assert methods.trade_off.between(0, 1).all()
+    assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tuning_needs_seeds_and_sets_the_budget_itself(common: list[object]) -> None:
+    one_seed = invoke("study", "tuning", *[one for one in common if one not in ("--trials", 0)])
+    assert "name several, as in --seeds 0,1,2,3,4" in str(one_seed.exception)
+    budget = invoke("study", "tuning", *common, "--seeds", "0,1")
+    assert "leave --trials out" in str(budget.exception)
+
+
+def test_averages_are_over_tasks_and_methods() -> None:
+    """Means and standard deviations against NumPy's, the trade-off against its formula."""
+    base = [entry("base", 1.0, 0.8, seed) for seed in (0, 1)]
+    ga = [entry("ga", 0.5, 0.8, 0), entry("ga", 0.3, 0.4, 1)]
+    rl = [entry("rl", 0.2, 0.6, 0), entry("rl", 0.1, 0.7, 1)]
+    entries = [*base, *ga, *rl]
+    point = Point({"design": "spread", "scope": "seed", "trials": 2}, RunConfig())
+    found = collect([(point, {one.key for one in entries})], entries)
+
+    def score(forget: float, retain: float) -> float:
+        return 2 / (1 / (1 - forget) + 1 / (retain / 0.8))
+
+    scores = [[score(0.5, 0.8), score(0.3, 0.4)], [score(0.2, 0.6), score(0.1, 0.7)]]
+    mean, deviation = 100 * np.mean(scores), 100 * np.mean(np.std(scores, axis=1, ddof=1))
+    assert f"| spread | seed | 2 | 2 | {mean:.2f} | {deviation:.2f} |" in to_markdown(STUDIES["tuning"], found)

@@ -25,9 +25,10 @@ from unlearnbench.cli.options import (
     numbers,
 )
 from unlearnbench.config import RunConfig, build_config, preset_statement, read_file
+from unlearnbench.errors import UserError
 from unlearnbench.plugins import registry
 
-Name = Literal["alpha-beta", "prompt-length", "forget-size", "models", "embedding"]
+Name = Literal["alpha-beta", "prompt-length", "forget-size", "models", "tuning", "embedding"]
 TASK, METHOD = "sst2", "spul"
 
 
@@ -60,6 +61,8 @@ def study(
         "tracking_uri": tracking_uri,
         "jobs": number_or_word(jobs),
     }
+    if name == "tuning" and trials is not None:
+        raise UserError("study tuning compares 2, 4 and 8 trials: leave --trials out.")
     given = merged(flags, set_, {"tuning": {"trials": trials}})
     raise typer.Exit(_run(name, build_config(file, given), Console(), quiet))
 

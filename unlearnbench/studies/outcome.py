@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
+from unlearnbench.leaderboard.blocks import with_trade_off
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.markdown import escape
 from unlearnbench.leaderboard.published import ROWS, paper_table
@@ -19,7 +20,8 @@ from unlearnbench.studies.points import Point, Study
 if TYPE_CHECKING:
     import pandas as pd
 
-METRICS = [f"{split}_{metric}" for split in SPLITS for metric in ("accuracy", "f1")]
+TRADE_OFF = "trade_off"
+METRICS = [TRADE_OFF, *(f"{split}_{metric}" for split in SPLITS for metric in ("accuracy", "f1"))]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def collect(points: Sequence[tuple[Point, set[str]]], entries: Sequence[Entry]) 
     known: set[str] = set()
     for point, keys in points:
         groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
-        for entry in (by_key[key] for key in sorted(keys) if key in by_key):
+        for entry in _scored([by_key[key] for key in sorted(keys) if key in by_key]):
             # A base model that several points share is shown once.
             if entry.row != VANILLA and entry.key not in known:
                 groups[entry.task, entry.model, entry.row].append(entry)
@@ -63,9 +65,19 @@ def collect(points: Sequence[tuple[Point, set[str]]], entries: Sequence[Entry]) 
     return found
 
 
+def _scored(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries, each with its trade-off relative to the base model of its task, model and seed."""
+    bases: dict[tuple[str, str], dict[int | None, Entry]] = defaultdict(dict)
+    for entry in entries:
+        if entry.row == BASE:
+            bases[entry.task, entry.model][entry.seed] = entry
+    return [with_trade_off(entry, bases[entry.task, entry.model]) for entry in entries]
+
+
 def _found(point: Point, entries: Sequence[Entry]) -> Found:
     first = entries[0]
-    values = {metric: [entry.metrics[metric] for entry in entries] for metric in METRICS}
+    shared = [metric for metric in METRICS if all(metric in entry.metrics for entry in entries)]
+    values = {metric: [entry.metrics[metric] for entry in entries] for metric in shared}
     return Found(
         point.values if first.row != BASE else {},
         first.task,
@@ -96,7 +108,11 @@ def published(study: Study, tasks: set[str], rows: set[str]) -> list[Found]:
                 ROWS[str(record["method"])],
                 str(record["method"]),
                 1,
-                {metric: float(record[metric.replace("accuracy", "acc")]) / 100 for metric in METRICS},
+                {
+                    metric: float(record[metric.replace("accuracy", "acc")]) / 100
+                    for metric in METRICS
+                    if metric != TRADE_OFF
+                },
                 {},
                 paper=True,
             )
@@ -146,13 +162,11 @@ def to_markdown(study: Study, found: Sequence[Found]) -> str:
         "|" + " --- |" * (3 + len(columns)) + " ---: |" * len(METRICS),
     ]
     for line in found:
-        numbers = [
-            f"{100 * line.mean[metric]:.2f}" + (f" ± {100 * line.spread[metric]:.2f}" if line.spread else "")
-            for metric in METRICS
-        ]
+        numbers = [_percent(line, metric) for metric in METRICS]
         title = f"*{line.title} (paper)*" if line.paper else line.title
         facts = [line.task, line.model, title, *(f"{line.values.get(name, '')}" for name in columns)]
         lines.append(f"| {' | '.join([*map(escape, facts), *numbers])} |")
+    lines += _averages(columns, found)
     seeds = max(line.seeds for line in found)
     said = (
         "One seed: examples only, nothing is claimed between rows."
@@ -188,3 +202,29 @@ def _every_seed(found: Sequence[Found], columns: Sequence[str]) -> list[str]:
             texts.append(", ".join(f"{100 * value:.2f}" for value in line.by_seed[metric]))
         lines.append(f"| {' | '.join(map(escape, texts))} |")
     return [*lines, "", "In brackets: 95 % intervals, over seeds and test examples."]
+
+
+def _percent(line: Found, metric: str) -> str:
+    if metric not in line.mean:
+        return ""
+    spread = f" ± {100 * line.spread[metric]:.2f}" if metric in line.spread else ""
+    return f"{100 * line.mean[metric]:.2f}{spread}"
+
+
+def _averages(columns: Sequence[str], found: Sequence[Found]) -> list[str]:
+    """Each point over all tasks and methods, if there are several: mean trade-off, and mean spread over seeds."""
+    methods = [line for line in found if line.row != BASE and not line.paper and TRADE_OFF in line.mean]
+    groups: dict[tuple[float | str, ...], list[Found]] = defaultdict(list)
+    for line in methods:
+        groups[tuple(line.values.get(name, line.model) for name in columns)].append(line)
+    most = max(map(len, groups.values()), default=0)
+    if most < 2 or not columns:
+        return []
+    titles = [*columns, "rows", "trade-off", "standard deviation over seeds"]
+    rows = ["", f"| {' | '.join(titles)} |", "|" + " --- |" * len(columns) + " ---: |" * 3]
+    for values, lines in groups.items():
+        spreads = [line.spread[TRADE_OFF] for line in lines if TRADE_OFF in line.spread]
+        numbers = [str(len(lines)), f"{100 * fmean(line.mean[TRADE_OFF] for line in lines):.2f}"]
+        numbers.append(f"{100 * fmean(spreads):.2f}" if spreads else "")
+        rows.append(f"| {' | '.join([*map(str, values), *numbers])} |")
+    return rows

@@ -10,7 +10,7 @@ import altair as alt
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.page.charts import PALETTE, SHAPES
 from unlearnbench.rows import BASE
-from unlearnbench.studies.outcome import Found
+from unlearnbench.studies.outcome import TRADE_OFF, Found
 from unlearnbench.studies.points import Study
 
 RETAIN, FORGET = "test_retain_accuracy", "test_forget_accuracy"
@@ -21,6 +21,8 @@ def draw(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:
     ours = [line for line in found if not line.paper]
     if len(study.columns) == 2:
         return _heat_maps(study, [line for line in ours if line.row != BASE])
+    if study.name == "tuning":
+        return _by_budget([line for line in ours if line.row != BASE])
     if study.columns == ("model",):
         return _by_model(ours)
     return _curves(study, [line for line in ours if line.row != BASE])
@@ -115,6 +117,37 @@ def _reach(line: Found, metric: str) -> tuple[float, float]:
     """The 95 % interval; on training splits, which have none, the standard deviation over seeds."""
     spread = line.spread.get(metric, 0.0)
     return line.intervals.get(metric, (line.mean[metric] - spread, line.mean[metric] + spread))
+
+
+def _by_budget(found: Sequence[Found]) -> alt.TopLevelMixin:
+    values = [
+        {
+            **line.values,
+            "value": 100 * line.mean[TRADE_OFF],
+            "low": 100 * (line.mean[TRADE_OFF] - line.spread.get(TRADE_OFF, 0)),
+            "high": 100 * (line.mean[TRADE_OFF] + line.spread.get(TRADE_OFF, 0)),
+            "panel": _panel(line),
+        }
+        for line in found
+        if TRADE_OFF in line.mean
+    ]
+    offset = alt.XOffset("group:N")
+    data = (
+        alt.Chart()
+        .transform_calculate(group="datum.design + ', ' + datum.scope")
+        .encode(
+            x=alt.X("trials:O", axis=alt.Axis(labelAngle=0)),
+            xOffset=offset,
+            color=alt.Color("group:N", title="design, scope", scale=alt.Scale(range=list(PALETTE))),
+        )
+    )
+    y = alt.Y("value:Q", title="trade-off, %: mean ± standard deviation over seeds", scale=alt.Scale(domain=[0, 100]))
+    layered = alt.layer(
+        data.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
+        data.mark_point(filled=True, size=60, opacity=1).encode(y=y, shape=alt.Shape("group:N", title="design, scope")),
+        data=alt.Data(values=values),
+    ).properties(width=260, height=220)
+    return layered.facet(facet=alt.Facet("panel:N", title=None), columns=2)
 
 
 def _panel(line: Found) -> str:

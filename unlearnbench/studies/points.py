@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from unlearnbench.config import RunConfig
@@ -12,6 +13,7 @@ ALPHAS = (0.1, 0.5, 1.0)
 BETAS = (0.0, 0.1, 0.5, 1.0)
 PROMPT_TOKENS = (10, 20, 30, 40, 50)
 FORGET_FRACTIONS = (0.25, 0.5, 1.0)
+DESIGNS, SCOPES, TRIALS = ("spread", "random"), ("seed", "grid"), (2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ def models(config: RunConfig) -> list[Point]:
     return [Point({"model": name}, config.model_copy(update={"models": (name,)})) for name in config.models]
 
 
+def tuning(config: RunConfig) -> list[Point]:
+    """How values are searched: the design of the first trials, for each seed or once, with how many trials."""
+    points = []
+    for design, scope, trials in product(DESIGNS, SCOPES, TRIALS):
+        settings = config.tuning.model_copy(update={"design": design, "scope": scope, "trials": trials})
+        values: dict[str, float | str] = {"design": design, "scope": scope, "trials": trials}
+        points.append(Point(values, config.model_copy(update={"tuning": settings})))
+    return points
+
+
 def _with(config: RunConfig, varied: Mapping[str, Any], fixed: Mapping[str, Any] | None = None) -> Point:
     """The configuration with hyper-parameters of all its methods set."""
     settings = {
@@ -66,6 +78,7 @@ class Study:
     Attributes:
         paper_table: number of the table in the paper that has the same, or None.
         needs: hyper-parameters that a method must have.
+        fewest_seeds: without which it shows nothing.
     """
 
     name: str
@@ -74,6 +87,7 @@ class Study:
     columns: Sequence[str]
     paper_table: int | None
     needs: Sequence[str] = ()
+    fewest_seeds: int = 1
 
 
 STUDIES = {
@@ -88,5 +102,6 @@ STUDIES = {
         ),
         Study("forget-size", "Size of the training forget set", forget_size, ("forget_fraction",), 5),
         Study("models", "Models", models, ("model",), 6),
+        Study("tuning", "Tuning", tuning, ("design", "scope", "trials"), None, fewest_seeds=2),
     )
 }  # fmt: skip

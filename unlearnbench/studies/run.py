@@ -8,7 +8,7 @@ from pathlib import Path
 from unlearnbench.config import RunConfig
 from unlearnbench.errors import UserError
 from unlearnbench.estimate import Estimator
-from unlearnbench.grid import Cell, build_grid
+from unlearnbench.grid import Cell, build_grid, choose_methods
 from unlearnbench.hyperparameters import declared
 from unlearnbench.leaderboard.stored import read_entries
 from unlearnbench.plugins import Registry
@@ -32,14 +32,19 @@ def plan(study: Study, config: RunConfig, registry: Registry) -> list[tuple[Poin
     Raises:
         UserError: a name is unknown, or a method lacks a hyper-parameter that the study varies.
     """
-    for name in config.methods:
-        parameters = declared(registry.method(name).item)
+    for method in choose_methods(config, registry):
+        parameters = declared(method.item)
         missing = [need for need in study.needs if need not in parameters]
         if missing:
             raise UserError(
-                f"study {study.name} varies {' and '.join(study.needs)}, but method {name} has no {missing[0]}: "
-                "name methods that have them with --methods."
+                f"study {study.name} varies {' and '.join(study.needs)}, but method {method.item.name} has no "
+                f"{missing[0]}: name methods that have them with --methods."
             )
+    if len(set(config.seeds)) < study.fewest_seeds:
+        raise UserError(
+            f"study {study.name} compares what differs between seeds, but there is one: name several, as in "
+            "--seeds 0,1,2,3,4."
+        )
     return [(point, build_grid(point.config, registry)) for point in study.points(config)]
 
 

@@ -119,5 +119,6 @@ def test_one_display_shows_all_processes() -> None:
             assert expected in frame
         display.lost(1, "killed by SIGKILL")
         display.reporter(0).cell_ended("accuracy 50.0 %")
+        assert [task.visible for task in display.progress.tasks] == [True, False, False], "they have nothing to do"
     assert "m / second: ended unexpectedly (killed by SIGKILL)" in output.getvalue()
     assert "m / first: accuracy 50.0 %" in output.getvalue()

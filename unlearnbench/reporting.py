@@ -216,7 +216,7 @@ class LiveDisplay:
 
 @dataclass
 class _LiveReporter:
-    """The line of one process."""
+    """The line of one process, shown while it has something to do."""
 
     display: LiveDisplay
     line: TaskID
@@ -226,7 +226,7 @@ class _LiveReporter:
     def cell_started(self, name: str, seconds: float) -> None:
         self.display.forecast.start(self.line, seconds)
         self._name = safe(name)
-        self.display.progress.reset(self.line, description=self._name, total=None, note="")
+        self.display.progress.reset(self.line, description=self._name, total=None, note="", visible=True)
 
     def cell_ended(self, message: str) -> None:
         self.display.forecast.end(self.line)
@@ -235,7 +235,7 @@ class _LiveReporter:
         self._clear()
 
     def stage(self, name: str) -> None:
-        self.display.progress.reset(self.line, total=None, note=safe(name))
+        self.display.progress.reset(self.line, total=None, note=safe(name), visible=True)
         self._stage = name
 
     def step(self, progress: TrainingProgress) -> None:
@@ -254,7 +254,7 @@ class _LiveReporter:
 
     def _clear(self) -> None:
         self._name = self._stage = ""
-        self.display.progress.reset(self.line, description="", total=None, note="")
+        self.display.progress.reset(self.line, description="", total=None, note="", visible=False)
 
 
 def make_display(console: Console, estimates: Sequence[float], quiet: bool, processes: int = 1) -> Display:

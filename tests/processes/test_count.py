@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from tests.conftest import invoke
 from unlearnbench.config import build_config, dump_experiment
 from unlearnbench.errors import UserError
 from unlearnbench.memory import GIB
+from unlearnbench.processes import count
 from unlearnbench.processes.count import Demand, Machine, count_processes
 
 QUICK = Demand(seconds=240.0, parts=42, threads=1, peak_bytes=GIB // 10, parameters=1_100_000)
@@ -19,7 +21,7 @@ GPU = Machine(cores=16, memory=128 * GIB, gpu_memory=80 * GIB)
 
 
 @pytest.mark.parametrize(
-    ("demand", "machine", "count"),
+    ("demand", "machine", "expected"),
     [
         (QUICK, PLENTY, 12),  # twenty seconds of work each
         (replace(QUICK, seconds=1000.0), PLENTY, 16),
@@ -35,8 +37,8 @@ GPU = Machine(cores=16, memory=128 * GIB, gpu_memory=80 * GIB)
         (replace(QUICK, seconds=1e6, peak_bytes=GIB, parameters=135_000_000, spread=True), GPU, 1),
     ],
 )
-def test_auto_takes_what_cores_memory_and_work_bear(demand: Demand, machine: Machine, count: int) -> None:
-    assert count_processes("auto", demand, machine) == count
+def test_auto_takes_what_cores_memory_and_work_bear(demand: Demand, machine: Machine, expected: int) -> None:
+    assert count_processes("auto", demand, machine) == expected
 
 
 def test_a_number_is_taken_as_it_is_but_for_processes_that_would_have_nothing_to_do() -> None:
@@ -67,3 +69,15 @@ def test_jobs_is_no_setting_of_the_experiment() -> None:
     assert config.jobs == 3
     assert build_config({"jobs": 3}, {"jobs": "auto"}).jobs == "auto"
     assert "jobs" not in yaml.safe_load(dump_experiment(config))
+
+
+def test_plan_says_how_many_processes_share_it_and_whether_memory_may_be_short(
+    data_folder: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["run", "--dry-run", "--quiet", "--tasks", f"path:{data_folder}", "--models", model_folder]
+    arguments += ["--methods", "ga", "--results", tmp_path / "results"]
+    assert "processes" not in invoke(*arguments).output, "so little work is not shared"
+    assert ", shared by 3 processes with 1 thread each." in invoke(*arguments, "--jobs", 3).output
+    monkeypatch.setattr(count, "this_machine", lambda config: Machine(cores=2, memory=2 * GIB, gpu_memory=None))
+    told = "memory may be short: they need about 4.5 GiB; --jobs auto takes what fits"
+    assert told in invoke(*arguments, "--jobs", 3).output

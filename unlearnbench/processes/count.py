@@ -80,10 +80,10 @@ def plan_processes(
     demand, machine = demand_of(config, cells, seconds, estimator), this_machine(config)
     count = count_processes(_possible(config.jobs), demand, machine)
     threads = f"{demand.threads} thread{'s' if demand.threads > 1 else ''}"
-    statement = f" in one process; {count} run, with {threads} each" if count > 1 else ""
+    statement = f", shared by {count} processes with {threads} each" if count > 1 else ""
     if count > max(1, by_memory(demand, machine)):
         needed = count * host_bytes(demand, machine) / GIB
-        statement += f" (for which memory may be short: they need about {needed:.0f} GiB; --jobs auto takes what fits)"
+        statement += f" (for which memory may be short: they need about {needed:.1f} GiB; --jobs auto takes what fits)"
     return Planned(count, max(1, demand.parts), statement)
 
 

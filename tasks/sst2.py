@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -61,7 +62,8 @@ class SST2(Task):
     def data_identity(self, source: DataSource) -> str:
         if self.published:
             return authors_identity(self.name, source, AUTHORS)
-        return super().data_identity(source)
+        names = "\n".join(self.personalities())
+        return f"{super().data_identity(source)}; names {hashlib.sha256(names.encode()).hexdigest()[:16]}"
 
     def splits(self, source: DataSource, seed: int) -> Splits:
         if self.published:

@@ -93,7 +93,7 @@ def test_helper_leaves_alone_what_another_process_is_training(
         asked.append(other.help([cell]))
 
     assert cell.choice is not None
-    bench = Workbench(cell.workplace, [])
+    bench = Workbench(cell.workplace)
     attempts = Attempts(cell, cell.choice, bench, helper.store, while_training)
     attempts.of(cell.choice.defaults, lambda: None)
     assert asked[: TRIALS - 1] == [True] * (TRIALS - 1)

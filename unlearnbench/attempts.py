@@ -48,7 +48,7 @@ class Attempts:
     def __init__(self, cell: Cell, choice: MethodChoice, bench: Workbench, store: Store, on_step: OnStep) -> None:
         self.cell, self.choice, self.bench, self.store, self.on_step = cell, choice, bench, store, on_step
         # What was trained with other values of the leader is of no use.
-        name = cell.key if cell.leader is None else f"{cell.key}-{content_hash(choice.fixed)}"
+        name = cell.training if cell.leader is None else f"{cell.training}-{content_hash(choice.fixed)}"
         self.folder = store.results / "work" / name
         self.study_name = f"{cell.name} / {name}"
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnbench.cache import cache_root, content_hash, made
+from unlearnbench.cache import cache_root, made
 from unlearnbench.checksums import is_intact
 from unlearnbench.config import BaseConfig, ModelConfig
 from unlearnbench.cost import Cost, measured
@@ -19,11 +18,11 @@ from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import DivergedError, OnStep, Optimisation, train, trainable_count
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import UserError
+from unlearnbench.identity import BaseId, digest
 from unlearnbench.lease import claimed
 from unlearnbench.models.loading import compute_dtype, load_model, pick_device, save_weights
 from unlearnbench.models.lora_targets import lora_targets
 from unlearnbench.models.resolve import ResolvedModel
-from unlearnbench.task import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,54 +59,35 @@ class MemoriseLoss:
         return batch.retain.cross_entropy()
 
 
-def base_epochs(task: Task, config: BaseConfig) -> int:
-    """Epochs of fine-tuning: the task's option, else the configuration's, else the task's own number."""
-    return task.options.base_epochs or config.epochs or task.base_epochs
-
-
-def base_key(model: ResolvedModel, data: TaskData, config: BaseConfig, model_config: ModelConfig, seed: int) -> str:
-    """A hash of all that decides the base model's weights."""
-    libraries = {name: version(name) for name in ("torch", "transformers", "peft", "bitsandbytes")}
-    return content_hash(
-        {
-            "model": model.identity,
-            "train": [[e.prompt, e.answer] for e in (*data.splits.train_forget, *data.splits.train_retain)],
-            "base": config.model_dump(mode="json"),
-            "epochs": base_epochs(data.task, config),
-            "optimiser": model_config.optimiser if config.kind == "full" else "adamw",
-            "precision": [model_config.dtype, model_config.compute_dtype, model_config.context_length],
-            "libraries": libraries,
-            "seed": seed,
-        }
-    )
-
-
 def base_model(
     model: ResolvedModel,
     encoder: Encoder,
     data: TaskData,
     config: BaseConfig,
     model_config: ModelConfig,
-    seed: int,
+    identity: BaseId,
     on_step: OnStep,
     checkpoint_seconds: float,
 ) -> BaseModel:
     """The base model, from the cache where it has been made before; another process that makes it is waited for.
 
+    Args:
+        identity: what the other arguments make.
+
     Raises:
         BaseFailedError: the fine-tuning diverged.
         UserError: the model lacks the configured LoRA target modules.
     """
-    key = base_key(model, data, config, model_config, seed)
+    key = digest(identity)
     entry = cache_root() / "base" / key
     if not is_intact(entry):
         checkpoints = Checkpoints(cache_root() / "checkpoints" / key, checkpoint_seconds)
 
         def make(folder: Path) -> None:
             with measured() as cost:
-                trained = _fine_tune(model, encoder, data, config, model_config, seed, folder, on_step, checkpoints)
+                trained = _fine_tune(model, encoder, data, config, model_config, identity, folder, on_step, checkpoints)
             cost.wall_seconds += checkpoints.earlier_seconds
-            facts = {"trainable_parameters": trained, "cost": asdict(cost), "model": model.identity}
+            facts = {"trainable_parameters": trained, "cost": asdict(cost), "identity": asdict(identity)}
             (folder / "base.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
         with claimed(cache_root() / "base" / f"{key}.lease"):
@@ -123,14 +103,14 @@ def _fine_tune(
     data: TaskData,
     config: BaseConfig,
     model_config: ModelConfig,
-    seed: int,
+    identity: BaseId,
     folder: Path,
     on_step: OnStep,
     checkpoints: Checkpoints,
 ) -> int:
     import torch
 
-    torch.manual_seed(seed)
+    torch.manual_seed(identity.seed)
     network = load_model(model, model_config, four_bit=config.kind == "qlora")
     adapted = None if config.kind == "full" else with_lora(network, config)
     network.train()
@@ -144,7 +124,7 @@ def _fine_tune(
     examples = encoder.encode([*data.splits.train_forget, *data.splits.train_retain], room=language_model.room())
     settings = Optimisation(
         learning_rate=config.learning_rate,
-        epochs=base_epochs(data.task, config),
+        epochs=identity.recipe.epochs,
         batch_size=config.batch_size,
         warmup_ratio=config.warmup_ratio,
         weight_decay=config.weight_decay,
@@ -155,7 +135,7 @@ def _fine_tune(
         language_model, MemoriseLoss(), TrainingSet({"retain": examples}), None, False, language_model.budget
     )
     try:
-        train(network.parameters(), len(examples), step, settings, seed, on_step, checkpoints=checkpoints)
+        train(network.parameters(), len(examples), step, settings, identity.seed, on_step, checkpoints=checkpoints)
     except DivergedError as error:
         raise BaseFailedError(
             f"fine-tuning the base model {model.spec.name} on {data.task.name} diverged ({error}): "

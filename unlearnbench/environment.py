@@ -18,7 +18,7 @@ def environment() -> dict[str, str]:
 
     facts = {f"version.{name}": _version(name) for name in PACKAGES}
     facts["version.python"] = platform.python_version()
-    facts["hardware.cpu"] = f"{_cpu_name()}, {os.cpu_count()} CPUs"
+    facts["hardware.cpu"] = f"{cpu_name()}, {os.cpu_count()} CPUs"
     facts["hardware.openmp"] = wait_setting()
     if torch.cuda.is_available():
         facts["hardware.gpu"] = f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
@@ -32,7 +32,8 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's name."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(errors="replace").splitlines():

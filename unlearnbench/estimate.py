@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 
-from unlearnbench.base import base_epochs
 from unlearnbench.config import RunConfig
 from unlearnbench.grid import Cell
+from unlearnbench.identify import base_epochs, tokens_per_pass
 from unlearnbench.memory import ModelSize, peak_bytes
-from unlearnbench.models.loading import compute_dtype, model_size, pick_device, precision
+from unlearnbench.models.loading import compute_dtype, model_size, pick_device
 from unlearnbench.rows import BASE, VANILLA
 from unlearnbench.task import Example
 from unlearnbench.threads import threads_for
@@ -66,7 +66,7 @@ class Estimator:
         device = pick_device(self.config.model)
         splits = cell.workplace.data.splits
         longest_batch = 32 * max(len(example.prompt) for _, rows in splits.items() for example in rows)
-        budget = self.config.model.tokens_per_pass or precision(self.config.model).tokens_per_pass
+        budget = tokens_per_pass(self.config.model)
         trains_weights, quantised = False, False
         if cell.row == BASE:
             trains_weights, quantised = self.config.base.kind == "full", self.config.base.kind == "qlora"

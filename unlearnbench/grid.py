@@ -8,15 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.base import base_key
-from unlearnbench.cache import content_hash
 from unlearnbench.config import RunConfig
 from unlearnbench.data.checks import check_generic_labels
 from unlearnbench.data.folder_task import PREFIX, FolderTask
 from unlearnbench.data.store import TaskData, TransferData, load_task, load_transfer
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.hyperparameters import Choice, Hyperparameter, LogUniform, declared
+from unlearnbench.identify import base_id, evaluation_ids, machine, precision, trained_id, transfer_ids
+from unlearnbench.identity import SEED, BaseId, CellId, HeldBaseId, ModelId, TrainedId, digest
 from unlearnbench.method import Method
+from unlearnbench.metrics import Metric
 from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
 from unlearnbench.plugins import Origin, Registered, Registry
 from unlearnbench.rows import BASE, VANILLA
@@ -31,6 +32,7 @@ class MethodChoice:
         fixed: values of all hyper-parameters that are not tuned.
         defaults: where the search starts.
         space: what is tuned.
+        tunable: whether the method or the model declares anything to tune; the configuration may have fixed it.
     """
 
     method: type[Method]
@@ -38,6 +40,7 @@ class MethodChoice:
     fixed: dict[str, bool | int | float | str]
     defaults: dict[str, bool | int | float | str]
     space: dict[str, Choice[Any] | LogUniform]
+    tunable: bool
 
     def build(self, tuned: dict[str, Any]) -> Method:
         """The method with the fixed values and the given tuned ones."""
@@ -47,27 +50,23 @@ class MethodChoice:
         """The method with these values and nothing left to tune."""
         return replace(self, fixed={**self.fixed, **tuned}, defaults={}, space={})
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What of the method decides a result."""
-        return {
-            "method": self.method.name,
-            "package": [self.origin.package, self.origin.version],
-            "fixed": self.fixed,
-            "defaults": self.defaults,
-            "space": {name: parameter.describe() for name, parameter in self.space.items()},
-        }
-
 
 @dataclass(frozen=True)
 class Workplace:
-    """A model on a task with a seed: everything that its cells share."""
+    """A model on a task with a seed: everything that its cells share.
+
+    Attributes:
+        metrics: registered metrics, computed on every set of rows.
+        model_given: what the configuration names the model by, such as a folder's path, of which results show the name.
+    """
 
     model: ResolvedModel
     data: TaskData
     transfer: tuple[TransferData, ...]
     seed: int
     config: RunConfig
+    metrics: tuple[Registered[type[Metric]], ...] = ()
+    model_given: str = ""
 
     @property
     def name(self) -> str:
@@ -75,20 +74,19 @@ class Workplace:
         return f"{self.model.spec.name} / {self.data.task.name} / seed {self.seed}"
 
     @cached_property
-    def base_key(self) -> str:
-        """Content hash of the base model."""
-        return base_key(self.model, self.data, self.config.base, self.config.model, self.seed)
+    def base_id(self) -> BaseId:
+        """The base model's weights."""
+        return base_id(self.model, self.data, self.config, self.seed)
 
     @property
-    def evaluation_identity(self) -> dict[str, Any]:
-        """What decides the metrics of given weights."""
-        return {
-            "model": self.model.identity,
-            "data": self.data.fingerprint,
-            "transfer": {data.task.name: data.fingerprint for data in self.transfer},
-            "precision": [self.config.model.dtype, self.config.model.compute_dtype, self.config.model.context_length],
-            "generic labels": self.config.generic_labels,
-        }
+    def held_base_id(self) -> HeldBaseId:
+        """The base model as methods start from it."""
+        return HeldBaseId(self.base_id, self.config.model.frozen_4bit)
+
+    @property
+    def reference_key(self) -> str:
+        """Names the model that reference values are of."""
+        return digest((self.held_base_id, precision(self.model, self.config.model)))
 
 
 @dataclass(frozen=True)
@@ -120,28 +118,58 @@ class Cell:
 
     @cached_property
     def search(self) -> str:
-        """Hash of what decides which values tuning finds, but for the seed."""
+        """Names what decides which values tuning finds, but for the seed."""
+        return digest((self.workplace.data.task.name, self.workplace.model.spec.name, self._trained(None)), (SEED,))
+
+    def _trained(self, tuned_on: int | None) -> TrainedId:
         assert self.choice is not None
         place = self.workplace
-        base = [place.config.base.model_dump(mode="json"), place.config.model.model_dump(mode="json")]
-        tuning = place.config.tuning.model_dump(exclude={"scope", "curve_points"})
-        return content_hash([place.model.identity, place.data.fingerprint, base, self.choice.identity, tuning])
+        return trained_id(self.choice, place.model, place.data, place.config, place.held_base_id, place.seed, tuned_on)
+
+    @cached_property
+    def identity(self) -> CellId:
+        """Everything that decides the cell's result."""
+        place = self.workplace
+        subject: ModelId | HeldBaseId | TrainedId
+        if self.row == VANILLA:
+            subject = ModelId(place.model.identity)
+        elif self.choice is None:
+            subject = place.held_base_id
+        else:
+            subject = self._trained(self.tuned_on)
+        return CellId(
+            place.data.task.name,
+            place.model.spec.name,
+            self.row,
+            subject,
+            precision(place.model, place.config.model),
+            evaluation_ids(place.data, place.config, place.metrics),
+            transfer_ids(place.transfer, place.config, place.metrics),
+            machine(place.config.model),
+        )
 
     @cached_property
     def key(self) -> str:
-        """Hash of everything that decides the cell's result."""
-        identity: dict[str, Any] = {"row": self.row, **self.workplace.evaluation_identity}
-        if self.row != VANILLA:
-            identity |= {"base": self.workplace.base_key}
-        if self.choice is not None:
-            identity |= self.choice.identity
-            identity |= {"tuning": self.workplace.config.tuning.model_dump(exclude={"scope", "curve_points"})}
-            identity |= {"seed": self.workplace.seed, "tuned on": self.tuned_on}
-            model = self.workplace.config.model
-            identity |= {"frozen 4-bit": model.frozen_4bit, "optimiser": model.optimiser}
-            if self.workplace.config.forget_fraction < 1:
-                identity |= {"forget fraction": self.workplace.config.forget_fraction}
-        return content_hash(identity)
+        """Names the cell's result."""
+        return self.identity.key
+
+    @property
+    def settings(self) -> RunConfig:
+        """The configuration of this cell and its base model alone."""
+        place = self.workplace
+        task, transfers = place.data.task, [one.task.name for one in place.transfer]
+        narrowed = {
+            "tasks": (f"{PREFIX}{task.folder}" if isinstance(task, FolderTask) else task.name, *transfers),
+            "methods": () if self.choice is None else (self.row,),
+            "models": (place.model_given or place.model.spec.name,),
+            "seeds": tuple(dict.fromkeys(seed for seed in (self.tuned_on, place.seed) if seed is not None)),
+        }
+        return place.config.model_copy(update=narrowed)
+
+    @property
+    def training(self) -> str:
+        """Names what is trained, however it is evaluated."""
+        return self.identity.training
 
 
 def build_grid(config: RunConfig, registry: Registry) -> list[Cell]:
@@ -153,19 +181,20 @@ def build_grid(config: RunConfig, registry: Registry) -> list[Cell]:
     tasks, transfers = choose_tasks(config, registry)
     methods = choose_methods(config, registry)
     _check_settings(config, registry)
-    specs = [find_model(name, registry.models) for name in dict.fromkeys(config.models)]
+    specs = [(find_model(name, registry.models), name) for name in dict.fromkeys(config.models)]
     loaded = [load_task(task, origin, config) for task, origin in tasks]
     for data in loaded:
         check_generic_labels(data.task.name, data.task.labels, config.generic_labels)
     transfer_data = [load_transfer(task, config) for task in transfers]
+    metrics = tuple(registry.metrics.values())
     cells: list[Cell] = []
-    for spec in specs:
+    for spec, model_given in specs:
         model = resolve(spec)
         choices = [_choice(method, model, config) for method in methods]
         for data in loaded:
             transfer = tuple(t for t in transfer_data if t.task.unlearned_on == data.task.name)
             for position, seed in enumerate(dict.fromkeys(config.seeds)):
-                workplace = Workplace(model, data, transfer, seed, config)
+                workplace = Workplace(model, data, transfer, seed, config, metrics, model_given)
                 # The vanilla model does not depend on the seed.
                 rows = [Cell(workplace, VANILLA)] if position == 0 else []
                 cells += [*rows, Cell(workplace, BASE), *(Cell(workplace, c.method.name, c) for c in choices)]
@@ -280,6 +309,7 @@ def _choice(registered: Registered[type[Method]], model: ResolvedModel, config: 
         fixed={name: value for name, value in values.items() if name not in space},
         defaults={name: parameter.default for name, parameter in space.items()},
         space=space,
+        tunable=any(isinstance(parameter, Choice | LogUniform) for parameter in parameters.values()),
     )
 
 

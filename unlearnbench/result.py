@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 
 from unlearnbench.cost import Cost
 from unlearnbench.evaluation import Evaluation
+from unlearnbench.hyperparameters import Side
+from unlearnbench.tuning import Trial
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,9 @@ class CellResult:
         transfer: by transfer task.
         objective: `objective.trade_off` on training examples, as tuning saw it; None where nothing was tuned.
         tokens_per_pass: tokens of one forward pass in training, after any halving for want of memory.
+        trials, pruned_trials: of the search that found the values, which may have been another seed's.
+        trained_here: the trials of this cell.
+        edges: the end of its range, for each tuned value that lies there.
         hyperparameters: values in use.
         training, tuning, base, evaluation: costs. `training` is that of the trial whose model is the result;
             `tuning` that of all other trials.
@@ -32,10 +37,18 @@ class CellResult:
     tokens_per_pass: int = 0
     trials: int = 0
     pruned_trials: int = 0
+    trained_here: tuple[Trial, ...] = ()
+    edges: Mapping[str, Side] = field(default_factory=dict)
     hyperparameters: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     base_cost: Cost = field(default_factory=Cost)
     tuning_cost: Cost = field(default_factory=Cost)
     training_cost: Cost = field(default_factory=Cost)
+
+    @property
+    def tested(self) -> dict[str, Evaluation]:
+        """Evaluations of the test splits and transfer tasks."""
+        splits = {name: found for name, found in self.evaluations.items() if not name.startswith("train_")}
+        return {**splits, **self.transfer}
 
     @property
     def metrics(self) -> dict[str, float]:

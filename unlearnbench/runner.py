@@ -28,10 +28,9 @@ from unlearnbench.errors import UserError
 from unlearnbench.evaluation import Evaluation
 from unlearnbench.grid import Cell, Workplace
 from unlearnbench.lease import WAIT_SECONDS, Claim, ClaimLostError
-from unlearnbench.metrics import Metric
 from unlearnbench.model_card import write_card
 from unlearnbench.record import Record
-from unlearnbench.recording import attach, attach_predictions, cell_tags
+from unlearnbench.recording import attach, attach_predictions, attach_result, cell_tags
 from unlearnbench.reporting import Reporter
 from unlearnbench.result import CellResult
 from unlearnbench.rows import VANILLA
@@ -93,7 +92,6 @@ class Runner:
     """Runs cells and records them.
 
     Attributes:
-        metrics: registered metrics, computed on every split.
         force: whether cells that have been tuned before are tuned anew.
         threads: that compute, by the model's identity; a model that is missing gets as many as suit it.
         failed: reason of each cell of the run that has failed, by name, for the cells that would take its values.
@@ -102,7 +100,6 @@ class Runner:
     config: RunConfig
     store: Store
     reporter: Reporter
-    metrics: Sequence[Metric] = ()
     force: bool = False
     threads: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -207,7 +204,7 @@ class Runner:
         failure = None if self.force else self.store.failure(cell.key)
         if failure is not None and failure.run_id not in begun.failed_before:
             return Outcome(failed={cell.name: failure.reason})
-        self.store.close_interrupted(cell.key)
+        self.store.close_interrupted(cell.training)
         reason = self._run_cell(cell, estimate, claim, begun.tags)
         if reason is None:
             return Outcome(done=1)
@@ -226,7 +223,7 @@ class Runner:
         try:
             tags = {**tags, "hardware.threads": str(self._set_threads(cell.workplace)), **cell_tags(cell)}
             with self.store.record("cell", cell.name, tags=tags) as record:
-                result = self._measured_result(cell, claim, record)
+                result = self._measured_result(cell, claim, record, tags)
         except UserError:
             raise
         except ClaimLostError as error:
@@ -242,12 +239,14 @@ class Runner:
         self.reporter.cell_ended(_summary(result.evaluations))
         return None
 
-    def _measured_result(self, cell: Cell, claim: Claim, record: Record) -> CellResult:
+    def _measured_result(self, cell: Cell, claim: Claim, record: Record, facts: Mapping[str, str]) -> CellResult:
         try:
             with measured() as whole:
                 result = self._result(cell, record)
             record.params(result.hyperparameters)
-            record.metrics({**result.metrics, "cell_wall_seconds": whole.wall_seconds})
+            metrics = {**result.metrics, "cell_wall_seconds": whole.wall_seconds}
+            record.metrics(metrics)
+            attach_result(record, cell, result, metrics, facts, self.store.curves(cell.training))
         except Exception as error:
             if claim.lost:
                 # Whatever it was that failed, another process has changed it meanwhile.
@@ -271,10 +270,10 @@ class Runner:
     def _result(self, cell: Cell, record: Record) -> CellResult:
         bench = self._workbench(cell.workplace)
         if cell.row == VANILLA:
-            return self._evaluate(bench, bench.weights.vanilla(), record)
+            return self._evaluate(cell, bench, bench.weights.vanilla(), record)
         model, base = self._base(cell.workplace, bench)
         if cell.choice is None:
-            result = self._evaluate(bench, model, record)
+            result = self._evaluate(cell, bench, model, record)
             return replace(result, trainable_parameters=base.trainable_parameters, base_cost=base.cost)
         found = None if cell.leader is None else self._found(cell.leader, cell.choice.space)
         choice = cell.choice if found is None else cell.choice.with_values(found.values)
@@ -288,7 +287,7 @@ class Runner:
                 f"{choice.space[name].describe()}: better ones may lie beyond"
             )
         model, trained = search.model(best)
-        result = self._evaluate(bench, model, record)
+        result = self._evaluate(cell, bench, model, record)
         self._attach_model(cell, bench, model, record)
         self._check()
         search.clean()
@@ -299,6 +298,8 @@ class Runner:
             tokens_per_pass=trained.tokens_per_pass,
             trials=tuned.trials,
             pruned_trials=tuned.pruned,
+            trained_here=tuple(trials),
+            edges=tuned.edges,
             hyperparameters=choice.build(best.values).hyperparameters,
             base_cost=base.cost,
             tuning_cost=search.cost(trials, best),
@@ -326,11 +327,11 @@ class Runner:
             self._without_base[id(workplace)] = str(error)
             raise CellFailedError(str(error)) from None
 
-    def _evaluate(self, bench: Workbench, model: LanguageModel, record: Record) -> CellResult:
+    def _evaluate(self, cell: Cell, bench: Workbench, model: LanguageModel, record: Record) -> CellResult:
         self.reporter.stage("evaluation")
         with measured() as cost:
             splits, transfer = bench.evaluate_all(model)
-        attach_predictions(record, bench.workplace, {**splits, **transfer})
+        attach_predictions(record, cell, {**splits, **transfer})
         return CellResult(splits, transfer, cost, total_parameters=model.network.num_parameters())
 
     def _attach_model(self, cell: Cell, bench: Workbench, model: LanguageModel, record: Record) -> None:
@@ -362,7 +363,7 @@ class Runner:
         if self._bench is None or self._bench.workplace is not workplace:
             self._bench = None  # frees the former weights before new ones are loaded
             self._set_threads(workplace)
-            self._bench = Workbench(workplace, list(self.metrics))
+            self._bench = Workbench(workplace)
         return self._bench
 
     def _set_threads(self, workplace: Workplace) -> int:
@@ -380,7 +381,7 @@ def record_loss(store: Store, cell: Cell, reason: str, begun: Invocation) -> Out
     if not claim.acquire():
         return Outcome(elsewhere=1)
     try:
-        store.close_interrupted(cell.key)
+        store.close_interrupted(cell.training)
         with store.record("cell", cell.name, tags={**begun.tags, **cell_tags(cell)}):
             raise CellFailedError(reason)
     except CellFailedError:
@@ -390,7 +391,7 @@ def record_loss(store: Store, cell: Cell, reason: str, begun: Invocation) -> Out
 
 
 def _claim(store: Store, cell: Cell) -> Claim:
-    return Claim(store.results / "work" / f"{cell.key}.lease")
+    return Claim(store.results / "work" / f"{cell.training}.lease")
 
 
 def _summary(evaluations: Mapping[str, Evaluation]) -> str:

@@ -23,7 +23,7 @@ from unlearnbench.engine.training import OnStep
 from unlearnbench.grid import Cell, MethodChoice
 from unlearnbench.record import Record
 from unlearnbench.reporting import Reporter
-from unlearnbench.tracking import AHEAD, CURVE, KEY, PRUNED, TRIAL, Store
+from unlearnbench.tracking import AHEAD, CURVE, PRUNED, TRAINING, TRIAL, Store
 from unlearnbench.tuning import Trial, TrialResult, best_trial, tune
 from unlearnbench.tuning_plots import draw_study
 from unlearnbench.workbench import Trained, Workbench
@@ -98,7 +98,7 @@ class Search:
 
     def _trial(self, number: int, values: dict[str, Any], before: list[Trial]) -> TrialResult:
         self.reporter.stage(f"trial {number + 1}: {describe(values)}")
-        name, tags = f"{self.cell.name} / trial {number}", {KEY: self.cell.key, TRIAL: str(number)}
+        name, tags = f"{self.cell.name} / trial {number}", {TRAINING: self.cell.training, TRIAL: str(number)}
         with self.store.record("trial", name, self.record.run_id, tags) as record:
             record.params(values)
             attempt = self.attempts.of(values, self.on_wait)
@@ -112,7 +112,7 @@ class Search:
                 record.tags({AHEAD: "true"})
             _report_curve(record, trained.curve)
             if result.collapsed:
-                record.tags({PRUNED: f"retain accuracy collapsed to {result.retain_accuracy:.3f}"})
+                record.tags({PRUNED: str(result.pruned)})
             record.metrics(
                 {
                     "objective": result.objective,

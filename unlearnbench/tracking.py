@@ -39,6 +39,12 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "unlearnbench"
 KIND, KEY = "unlearnbench.kind", "unlearnbench.key"
+# Names what a cell trains, in its own run and in those of its trials.
+TRAINING = "unlearnbench.training"
+# A cell's file that holds all of its result (`leaderboard.entry.Entry`); tags and metrics are for MLflow's pages.
+RESULT = "result.json"
+# Metric that counts finished runs: which of two is newer must not depend on clocks.
+ORDER = "unlearnbench.order"
 PRUNED, FAILURE = "unlearnbench.pruned", "unlearnbench.failure"
 TRIAL = "unlearnbench.trial"
 # What decides which values tuning finds, on cells that find them for other seeds, too.
@@ -217,12 +223,37 @@ class Store:
                 record.tags({FAILURE: safe(f"{type(error).__name__}: {error}")[:4000]})
                 record.finish("KILLED" if isinstance(error, (UserError, ClaimLostError)) else "FAILED")
             raise
+        if kind != "invocation":
+            record.metrics({ORDER: self._finished_before() + 1})
         record.finish()
 
+    def _finished_before(self) -> float:
+        """The largest number of a finished run. Two that end at once may share one; the clock decides between them."""
+        order = [f"metrics.`{ORDER}` DESC"]
+        runs: list[Run] = patiently(self.client.search_runs, [self.experiment_id], "", max_results=1, order_by=order)
+        return float(runs[0].data.metrics.get(ORDER, 0)) if runs else 0.0
+
     def finished_cells(self) -> dict[str, Run]:
-        """The newest finished run of each cell, by cell key; oldest first."""
-        runs = self._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")
-        return {run.data.tags[KEY]: run for run in reversed(runs)}
+        """The newest finished run of each cell, by cell key; oldest first.
+
+        Raises:
+            UserError: the results are those of version 0.1, which did not record what decided them.
+        """
+        newest: dict[str, Run] = {}
+        for run in self._finished("cell"):
+            if TRAINING not in run.data.tags:
+                raise UserError(
+                    f"{self.uri} holds results of unlearnbench 0.1, which are not continued: run the same command with "
+                    "another folder (--results); leaderboard.json of the old one can still be merged and compared."
+                )
+            newest.pop(run.data.tags[KEY], None)
+            newest[run.data.tags[KEY]] = run
+        return newest
+
+    def _finished(self, kind: str) -> list[Run]:
+        """Finished runs in the order in which they ended."""
+        runs = self._search(f"tags.`{KIND}` = '{kind}' and attributes.status = 'FINISHED'")
+        return sorted(runs, key=_order)
 
     def is_finished(self, key: str) -> bool:
         """Whether a cell has a result."""
@@ -243,7 +274,7 @@ class Store:
     def tuned_seeds(self) -> dict[str, int]:
         """The seed for which values were found first that hold for all seeds, by the `search` of its cell."""
         found: dict[str, int] = {}
-        for run in reversed(self._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED'")):
+        for run in self._finished("cell"):
             if SEARCH in run.data.tags:
                 found.setdefault(run.data.tags[SEARCH], int(run.data.tags["seed"]))
         return found
@@ -256,21 +287,19 @@ class Store:
         )
         return self._first(query)
 
-    def close_interrupted(self, key: str) -> None:
-        """Ends the runs of a cell that a killed process left RUNNING; nobody else may be running it."""
+    def curves(self, training: str) -> dict[int, str]:
+        """The forgetting curve of each finished trial of a training that has one, by number, as `search` records it."""
+        query = f"tags.`{KIND}` = 'trial' and tags.`{TRAINING}` = '{training}' and attributes.status = 'FINISHED'"
+        runs = sorted(self._search(query), key=_order)
+        return {int(run.data.tags[TRIAL]): run.data.tags[CURVE] for run in runs if CURVE in run.data.tags}
+
+    def close_interrupted(self, training: str) -> None:
+        """Ends the runs of a training that a killed process left RUNNING; nobody else may be at it."""
         for kind in ("cell", "trial"):
             for run in self._search(
-                f"tags.`{KIND}` = '{kind}' and tags.`{KEY}` = '{key}' and attributes.status = 'RUNNING'"
+                f"tags.`{KIND}` = '{kind}' and tags.`{TRAINING}` = '{training}' and attributes.status = 'RUNNING'"
             ):
                 patiently(self.client.set_terminated, run.info.run_id, "KILLED")
-
-    def trials(self) -> dict[str, dict[int, Run]]:
-        """The newest finished run of each trial, by cell key and number."""
-        found: dict[str, dict[int, Run]] = {}
-        for run in reversed(self._search(f"tags.`{KIND}` = 'trial' and attributes.status = 'FINISHED'")):
-            if KEY in run.data.tags and TRIAL in run.data.tags:
-                found.setdefault(run.data.tags[KEY], {})[int(run.data.tags[TRIAL])] = run
-        return found
 
     def _newest(self, key: str, status: str) -> Run | None:
         """A cell's newest run of this status."""
@@ -278,7 +307,7 @@ class Store:
 
     def _first(self, query: str) -> Run | None:
         """The newest run that matches."""
-        order = ["attributes.start_time DESC"]
+        order = [f"metrics.`{ORDER}` DESC", "attributes.start_time DESC"]
         runs: list[Run] = patiently(self.client.search_runs, [self.experiment_id], query, max_results=1, order_by=order)
         return runs[0] if runs else None
 
@@ -299,3 +328,7 @@ class Store:
             token = page.token
             if not token:
                 return found
+
+
+def _order(run: Run) -> tuple[float, int]:
+    return run.data.metrics.get(ORDER, 0.0), run.info.start_time

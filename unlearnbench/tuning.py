@@ -36,6 +36,13 @@ class TrialResult:
     cost: Cost
     failure: str | None = None
 
+    @property
+    def pruned(self) -> str | None:
+        """Why the trial can't be the best one, or None."""
+        if self.failure is None and self.collapsed:
+            return f"retain accuracy collapsed to {self.retain_accuracy:.3f}"
+        return self.failure
+
     @classmethod
     def diverged(cls, reason: str) -> TrialResult:
         """A trial whose loss was not finite."""

@@ -20,6 +20,7 @@ from unlearnbench.engine.training import OnStep
 from unlearnbench.engine.trials import can_share_prefix
 from unlearnbench.errors import UserError
 from unlearnbench.grid import Workplace
+from unlearnbench.identity import digest
 from unlearnbench.method import Method
 from unlearnbench.models.loading import compute_dtype, load_model, pick_device, restore_weights, save_weights
 from unlearnbench.models.resolve import ResolvedModel
@@ -43,7 +44,7 @@ class Weights:
     @property
     def _base_entry(self) -> Path:
         """The base model's place in the cache."""
-        return cache_root() / "base" / self.workplace.base_key
+        return cache_root() / "base" / digest(self.workplace.base_id)
 
     def vanilla(self) -> LanguageModel:
         """The pre-trained model."""
@@ -126,7 +127,7 @@ class Weights:
             workplace.data,
             config.base,
             config.model,
-            workplace.seed,
+            workplace.base_id,
             on_step,
             config.checkpoint_seconds,
         )

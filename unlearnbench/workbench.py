@@ -14,7 +14,7 @@ from unlearnbench.batch import PartName
 from unlearnbench.cache import cache_root
 from unlearnbench.cost import Cost, measured
 from unlearnbench.curve import CurvePoint, CurveRecorder, due_steps, sizes
-from unlearnbench.data.sampling import stratified_sample
+from unlearnbench.data.sampling import judged_rows, seen_forget_rows, stratified_sample
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.encoding import Encoded, Encoder
 from unlearnbench.engine.encoding_cache import EncodingCache
@@ -28,8 +28,8 @@ from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation import Evaluation, Evaluator
 from unlearnbench.grid import Workplace
+from unlearnbench.identity import TokensId
 from unlearnbench.method import Method
-from unlearnbench.metrics import Metric
 from unlearnbench.models.loading import load_tokenizer
 from unlearnbench.task import Example
 from unlearnbench.weights import Weights
@@ -66,12 +66,15 @@ class Workbench:
         weights: the one set of weights in memory.
     """
 
-    def __init__(self, workplace: Workplace, metrics: list[Metric]) -> None:
+    def __init__(self, workplace: Workplace) -> None:
         self.workplace = workplace
         self.config = workplace.config
         length = self.config.model.context_length
-        tokens = EncodingCache(cache_root() / "tokens", [workplace.model.identity, version("tokenizers"), length])
+        tokens = EncodingCache(
+            cache_root() / "tokens", TokensId(workplace.model.identity, version("tokenizers"), length)
+        )
         self.encoder = Encoder(load_tokenizer(workplace.model), length, tokens)
+        metrics = [registered.item() for registered in workplace.metrics]
         labels = {workplace.data.task.name: workplace.data.task.labels}
         labels |= {data.task.name: data.task.labels for data in workplace.transfer}
         self.evaluators = {
@@ -151,7 +154,7 @@ class Workbench:
         room = self.weights.model.room(0 if prompt is None else prompt.tokens)
         samples = [
             self.encoder.encode(stratified_sample(examples, rows, self.config.split_seed) if rows else (), room=room)
-            for examples in self._tuning_examples
+            for examples in self._judged
         ]
         return CurveRecorder(current, samples, due, notes)
 
@@ -169,7 +172,7 @@ class Workbench:
     def training_accuracies(self, model: LanguageModel) -> tuple[float, float]:
         """Forget and retain accuracy on the training examples that tuning looks at."""
         evaluator = self.evaluators[self.workplace.data.task.name]
-        forget, retain = self._tuning_examples
+        forget, retain = self._judged
         return evaluator.evaluate(model, forget).accuracy, evaluator.evaluate(model, retain).accuracy
 
     def base_accuracies(self) -> tuple[float, float]:
@@ -183,16 +186,15 @@ class Workbench:
         return self._base_accuracies
 
     @cached_property
-    def _tuning_examples(self) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-        splits, limit = self.workplace.data.splits, self.config.tuning.max_examples
-        seed = self.workplace.config.split_seed
-        return stratified_sample(self._forget, limit, seed), stratified_sample(splits.train_retain, limit, seed)
+    def _judged(self) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+        config = self.config
+        return judged_rows(
+            self.workplace.data.splits, config.forget_fraction, config.tuning.max_examples, config.split_seed
+        )
 
     @cached_property
     def _forget(self) -> tuple[Example, ...]:
-        """The forget examples that methods get to see; the base model has memorised all of them."""
-        examples, config = self.workplace.data.splits.train_forget, self.config
-        return stratified_sample(examples, max(1, round(config.forget_fraction * len(examples))), config.split_seed)
+        return seen_forget_rows(self.workplace.data.splits, self.config.forget_fraction, self.config.split_seed)
 
     def _encoded(self, part: PartName, room: int | None) -> list[Encoded]:
         """The rows of a part; those of parts that a method does not use are never encoded for it."""
@@ -209,7 +211,7 @@ class Workbench:
     ) -> TrainingSet:
         """The rows that the method reads, with what the base model computes for them."""
         folder = cache_root() / "references"
-        key = self.workplace.base_key
+        key = self.workplace.reference_key
         parts = {name: self._encoded(name, model.room(virtual_tokens)) for name in method.uses}
         references = {
             name: reference(model, parts[name], kind, folder, key, layer) for name, kind in method.references.items()

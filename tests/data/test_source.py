@@ -39,6 +39,21 @@ def test_identity_is_the_revision_on_the_hub_and_the_bytes_in_a_folder(root: Pat
     assert DataSource(root).identity(DATASET) != before
 
 
+@pytest.mark.parametrize("name", ["README.md", "more.tsv", "more.arrow", "more.txt"])
+def test_any_file_of_a_folder_may_decide_its_rows(root: Path, name: str) -> None:
+    before = DataSource(root).identity(DATASET)
+    (root / "owner" / "reviews" / name).write_text("else", encoding="utf-8")
+    assert DataSource(root).identity(DATASET) != before
+
+
+def test_hidden_files_decide_nothing(root: Path) -> None:
+    """Such as what a download leaves behind."""
+    before = DataSource(root).identity(DATASET)
+    (root / "owner" / "reviews" / ".cache").mkdir()
+    (root / "owner" / "reviews" / ".cache" / "x.lock").touch()
+    assert DataSource(root).identity(DATASET) == before
+
+
 @pytest.mark.parametrize(
     ("dataset", "split", "columns", "message"),
     [

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from scipy import stats
 
-from tests.leaderboard.entries import ENTRIES, entry
+from tests.leaderboard.entries import ENTRIES, LIBRARIES, MACHINE, entry
+from unlearnbench.identity import values
 from unlearnbench.leaderboard.compare import ComparedLine, compare_entries, why_not_comparable
 from unlearnbench.leaderboard.compare_render import to_csv, to_html, to_json, to_markdown
-from unlearnbench.leaderboard.entry import DataFacts, Entry
+from unlearnbench.leaderboard.entry import Entry
 
 
 def run(*rows: tuple[str, float, float], seeds: int = 3, **changes: Any) -> list[Entry]:
@@ -109,16 +112,68 @@ def test_many_rows_are_corrected_for_their_number() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"data": DataFacts(source="", fingerprint="other", sizes={})}, "data fingerprint differs (f and other)"),
-        ({"trial_budget": 9}, "trial budget differs (2 and 9)"),
-        ({"preset": "small"}, "preset differs (quick and small)"),
-        ({"model_revision": "s"}, "model revision differs (r and s)"),
-        ({"config": {**(ENTRIES[0].config or {}), "base": {}}}, "base model's settings differ"),
-        ({"block": "c"}, "settings of the base model or of the evaluation differ"),
+        ({"rows": "other"}, "splits.train_forget.rows differs (f train_forget and other train_forget)"),
+        ({"trial_budget": 9}, "tuning.trials differs (2 and 9)"),
+        ({"revision": "s"}, "start.base.model.revision differs (r and s)"),
+        ({"block": "c"}, "start.base.rows differs (b and c)"),
+        ({"task": "yelp"}, "task differs (sst2 and yelp)"),
     ],
 )
-def test_what_is_not_comparable_says_why(change: dict[str, Any], reason: str) -> None:
-    assert why_not_comparable(ENTRIES[0], entry("spul", 0.1, 0.8, **change)) == [reason]
+def test_what_is_not_comparable_names_the_field(change: dict[str, Any], reason: str) -> None:
+    assert why_not_comparable(ENTRIES[0], entry("spul", 0.1, 0.8, **change))[0] == reason
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({"fixed": {"alpha": 0.5}}, "method.fixed.alpha: none and 0.5"),
+        ({"libraries": values({**dict(LIBRARIES), "torch": "9"})}, "libraries.torch: 2.9 and 9"),
+        ({"machine": replace(MACHINE, threads=8)}, "machine.threads: 1 and 8"),
+    ],
+)
+def test_what_one_compares_and_chance_are_noted_and_no_reason(change: dict[str, Any], note: str) -> None:
+    other = run(("spul", 0.6, 0.8), **change)
+    found = line(FIRST, other)
+    assert found.reasons == ()
+    assert found.worse
+    assert note in found.notes
+    assert f"yes; {note}" in to_markdown(compare_entries(run(SPUL), other)).replace("start.base.", "")
+
+
+def test_presets_are_names() -> None:
+    assert line(FIRST, run(SPUL, preset="small")).notes == ()
+
+
+def test_every_common_table_is_compared_and_the_others_are_named() -> None:
+    """Three base models on one side, of which two are common."""
+    other, third = ([entry(row, 0.5, 0.5, block=block) for row in ("base", "rl")] for block in ("other", "third"))
+    comparison = compare_entries([*FIRST, *other, *third], [*FIRST, *third])
+    assert sorted(one.row for one in comparison.lines) == ["base", "base", "ga", "rl", "spul"]
+    assert all(one.reasons == () for one in comparison.lines)
+    name = "m / sst2 (start.base.rows other instead of third)"
+    assert comparison.only_first == (f"{name} / base", f"{name} / rl")
+    assert comparison.only_second == ()
+    assert f"{name} / rl is missing in B" in comparison.failures
+
+
+def test_an_old_setting_is_not_what_is_compared() -> None:
+    """The newest settings of each side count, whatever a clock said."""
+    early = datetime(2020, 1, 1, tzinfo=UTC)
+    second = [*run(("spul", 0.9, 0.1), fixed={"alpha": 9.0}), *run(SPUL, recorded=early)]
+    (found,) = [d.difference for d in line(FIRST, second).differences if d.metric == "test_forget_accuracy"]
+    assert found == 0
+
+
+def test_part_of_a_grid_is_compared_on_what_both_have() -> None:
+    beside = run(SPUL, transfer={"arc": "x"})
+    found = line(FIRST, beside)
+    assert found.reasons == ()
+    assert found.notes == ("arc only in B",)
+    assert {d.metric for d in found.differences} == {"test_retain_accuracy", "test_forget_accuracy", "trade_off"}
+    elsewhere = line(beside, run(SPUL, transfer={"arc": "y"}))
+    assert elsewhere.notes == ("other rows of arc",)
+    assert "transfer_arc_accuracy" not in {d.metric for d in elsewhere.differences}
+    assert "transfer_arc_accuracy" in {d.metric for d in line(beside, beside).differences}
 
 
 def test_methods_that_are_not_comparable_fail_without_being_worse() -> None:
@@ -127,15 +182,17 @@ def test_methods_that_are_not_comparable_fail_without_being_worse() -> None:
     assert all(one.reasons and one.worse == () for one in comparison.lines)
     assert all(d.interval is None for one in comparison.lines for d in one.differences)
     assert comparison.failures == ["no row of the two is comparable, so that no method was judged"]
+    other = run(("spul", 0.9, 0.1), trial_budget=9)
     only_ga = [one for one in FIRST if one.row != "spul"] + [one for one in other if one.row == "spul"]
     assert compare_entries(FIRST, only_ga).failures == [
-        "m / sst2 / spul is not comparable: trial budget differs (2 and 9)"
+        "m / sst2 / spul is not comparable: tuning.trials differs (2 and 9)"
     ]
 
 
 def test_comparable_anchors_alone_are_not_enough() -> None:
-    other = [one.model_copy(update={"trial_budget": 9}) if one.row != "base" else one for one in FIRST]
-    assert compare_entries(FIRST, other).failures == ["nothing but anchors is comparable, so that no method was judged"]
+    assert compare_entries(FIRST, run(SPUL, GA, trial_budget=9)).failures == [
+        "nothing but anchors is comparable, so that no method was judged"
+    ]
 
 
 def test_a_method_that_vanished_fails_and_a_new_one_does_not() -> None:

@@ -12,8 +12,10 @@ import pytest
 
 from tests.leaderboard.entries import ENTRIES, entry
 from unlearnbench.errors import UserError
+from unlearnbench.leaderboard.compare import why_not_comparable
 from unlearnbench.leaderboard.entry import json_schema
 from unlearnbench.leaderboard.files import from_csv, from_json, open_entries, to_csv, to_frame, to_json
+from unlearnbench.leaderboard.grouping import group_entries
 from unlearnbench.leaderboard.write import write_leaderboard
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "leaderboard.schema.json"
@@ -52,8 +54,9 @@ def test_frame_starts_with_what_identifies_a_row() -> None:
     ("text", "message"),
     [
         ("{", "is not valid JSON"),
-        ('{"schema_version": 2, "entries": []}', "has schema_version 2, but this unlearnbench reads 1"),
+        ('{"schema_version": 3, "entries": []}', "has schema_version 3, but this unlearnbench reads 1 and 2"),
         ("[]", "has schema_version None"),
+        ('{"schema_version": 2, "entries": [{}]}', "does not fit the schema: entries.0.identity"),
         ('{"schema_version": 1, "entries": [{}]}', "does not fit the schema: entries.0.key"),
         ('{"schema_version": 1, "entries": [], "more": 1}', "does not fit the schema: more is 1"),
     ],
@@ -71,6 +74,31 @@ def test_wrong_numbers_are_refused() -> None:
     loaded["entries"][0]["metrics"]["test_forget_accuracy"] = float("nan")
     with pytest.raises(UserError, match="test_forget_accuracy is nan"):
         from_json(json.dumps(loaded), "x.json")
+
+
+EARLIER = Path(__file__).parents[2] / "leaderboards" / "smollm2-135m-small"
+
+
+def test_files_of_version_one_keep_their_place() -> None:
+    """The tables that they had, in JSON and CSV; and they are written again in today's form."""
+    assert json.loads((EARLIER / "leaderboard.json").read_text(encoding="utf-8"))["schema_version"] == 1
+    entries = open_entries(str(EARLIER))
+    groups = group_entries(entries)
+    headings = [text for text in (EARLIER / "leaderboard.md").read_text(encoding="utf-8").splitlines() if "## " in text]
+    assert len(groups) == len(headings)
+    for group, heading in zip(groups, headings, strict=True):
+        assert group.table.task in heading
+        assert {"vanilla", "base"} <= set(group.rows)
+        assert group.notes == ()
+    assert [one.metrics for one in open_entries(str(EARLIER / "leaderboard.csv"))] == [one.metrics for one in entries]
+    assert from_json(to_json(entries), "again.json") == entries
+
+
+def test_results_of_two_versions_are_not_comparable() -> None:
+    first = open_entries(str(EARLIER))[0]
+    today = entry("base", 0.9, 0.9, task=first.task, model=first.model)
+    reasons = why_not_comparable(first, today)
+    assert any(reason.startswith("start differs (version 0.1, ") for reason in reasons)
 
 
 def test_csv_that_is_something_else_is_named(tmp_path: Path) -> None:

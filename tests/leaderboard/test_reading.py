@@ -27,8 +27,14 @@ def write(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     return file
 
 
+def seeded(entry: dict[str, Any], seed: int) -> None:
+    """Another seed, wherever the identity has it."""
+    subject = entry["identity"]["subject"]
+    subject["seed"] = subject["start"]["base"]["seed"] = seed
+
+
 FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "seed": (lambda e: e.update(seed=10**25), "entries.0.seed"),
+    "seed": (lambda e: seeded(e, 10**25), "seed and trials must be between"),
     "no zone": (lambda e: e.update(recorded="2026-11-21T00:00:00"), "entries.0.recorded"),
     "metric lacks": (lambda e: e["metrics"].pop("test_forget_accuracy"), "m / sst2 / seed 0 / spul: metric"),
     "flags": (lambda e: e["right"].update(test_retain="1"), "spul: right.test_retain has 1 flags"),
@@ -102,5 +108,5 @@ def test_flags_of_other_lengths_in_one_block_are_named(tmp_path: Path) -> None:
     other["right"]["arc"] = flags(0.5, 10)
     other["metrics"] |= {"transfer_arc_accuracy": 0.5, "transfer_arc_examples": 10}
     (tmp_path / "theirs.json").write_text(json.dumps(loaded), encoding="utf-8")
-    with pytest.raises(UserError, match=r"ga: right\.arc has 10 flags, but that of another entry of the same block 20"):
+    with pytest.raises(UserError, match=r"ga: right\.arc has 10 flags, but that of another entry on the same rows 20"):
         read_leaderboard(str(tmp_path / "theirs.json"))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -12,20 +11,12 @@ import pytest
 
 from tests.leaderboard.entries import ENTRIES
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.leaderboard.stored import read_entries
-from unlearnbench.tracking import KEY, Store
+from unlearnbench.leaderboard.stored import read_entries, read_examples
+from unlearnbench.tracking import KEY, RESULT, TRAINING, Store
 
 
 def record_entry(store: Store, entry: Entry, scratch: Path) -> str:
     """Records an entry as a run does; returns the id of its run."""
-    tags = {
-        KEY: entry.key, "model": entry.model, "model.revision": "r", "task": entry.task, "row": entry.row,
-        "title": entry.title, "plugin": "", "seed": "any" if entry.seed is None else str(entry.seed),
-        "block": entry.block,
-        "data.fingerprint": "f", "data.source": "made up", "trials": "2", "preset": "quick", "hardware.cpu": "some",
-        **{f"size.{name}": str(size) for name, size in entry.data.sizes.items()},
-        **{f"version.{name}": version for name, version in entry.versions.items()},
-    }  # fmt: skip
     folder = scratch / entry.row
     (folder / "predictions").mkdir(parents=True)
     for name, flags in entry.right.items():
@@ -33,9 +24,8 @@ def record_entry(store: Store, entry: Entry, scratch: Path) -> str:
         predicted = ["yes" if flag == "1" else "no" for flag in flags]
         frame = pd.DataFrame({"text": answers, "answer": answers, "predicted": predicted})
         frame.to_parquet(folder / "predictions" / f"{name}.parquet")
-    (folder / "config.yaml").write_text("tasks: [sst2]\nmodels: [m]\nseeds: [0]\n", encoding="utf-8")
-    with store.record("cell", entry.name, tags=tags) as record:
-        record.metrics(entry.metrics)
+    (folder / RESULT).write_text(entry.model_dump_json(), encoding="utf-8")
+    with store.record("cell", entry.name, tags={KEY: entry.key, TRAINING: entry.identity.training}) as record:
         record.artifacts(folder)
     return record.run_id
 
@@ -48,40 +38,44 @@ def runs(tmp_path: Path) -> dict[str, str]:
 
 
 JUNK = {
-    "not YAML": ("config.yaml", b"{[: \xff"),
-    "a list": ("config.yaml", b"[1, 2]"),
-    "deep": ("config.yaml", b"[" * 3000),
-    "huge number": ("config.yaml", b"a: " + b"9" * 5000),
-    "an object": ("config.yaml", b"!!python/object/apply:os.system [id]"),
-    "no parquet": ("predictions/test_retain.parquet", b"PAR1 nothing PAR1"),
+    "not JSON": b"{[: \xff",
+    "a list": b"[1, 2]",
+    "deep": b"[" * 300_000,
+    "nothing": b"",
+    "another object": b'{"schema_version": 2}',
 }
 
 
 @pytest.mark.parametrize("junk", JUNK)
-def test_one_junk_file_leaves_all_results(
+def test_one_junk_result_leaves_the_others(
     runs: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture, junk: str
 ) -> None:
-    name, content = JUNK[junk]
-    (tmp_path / "results" / "artifacts" / runs["ga"] / "artifacts" / name).write_bytes(content)
-    with caplog.at_level(logging.WARNING):
-        entries = read_entries(Store.existing(tmp_path / "results"))
-    assert {entry.row for entry in entries} == set(runs)
-    (ga,) = [entry for entry in entries if entry.row == "ga"]
-    assert (ga.config is None) == (name == "config.yaml")
-    assert ("test_retain" not in ga.right) == name.startswith("predictions")
-    (record,) = caplog.records
-    assert "is left out" in record.message
-    assert "\n" not in record.message
-
-
-def test_one_junk_run_leaves_the_other_results(
-    runs: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with closing(sqlite3.connect(tmp_path / "results" / "mlflow.db")) as connection, connection:
-        connection.execute("UPDATE tags SET value = 'many' WHERE key = 'trials' AND run_uuid = ?", (runs["ga"],))
-        connection.execute("UPDATE tags SET value = ? WHERE key = 'title' AND run_uuid = ?", ("\x1b[2J", runs["spul"]))
+    (tmp_path / "results" / "artifacts" / runs["ga"] / "artifacts" / RESULT).write_bytes(JUNK[junk])
     with caplog.at_level(logging.WARNING):
         entries = read_entries(Store.existing(tmp_path / "results"))
     assert {entry.row for entry in entries} == {"vanilla", "base", "spul"}
+    (record,) = caplog.records
+    assert f"MLflow run {runs['ga']} is left out" in record.message
+    assert "\n" not in record.message
+
+
+def test_junk_predictions_cost_their_examples_alone(
+    runs: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "results" / "artifacts" / runs["ga"] / "artifacts" / "predictions" / "test_retain.parquet"
+    file.write_bytes(b"PAR1 nothing PAR1")
+    store = Store.existing(tmp_path / "results")
+    with caplog.at_level(logging.WARNING):
+        shown = read_examples(store)
+    keys = {entry.row: entry.key for entry in read_entries(store)}
+    assert {one.split for one in shown[keys["ga"]]} == {"test forget"}
+    assert {one.split for one in shown[keys["spul"]]} == {"test forget", "test retain"}
+    assert "is left out, as it does not hold predictions" in caplog.text
+
+
+def test_text_that_a_terminal_would_obey_is_spelt(runs: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "results" / "artifacts" / runs["spul"] / "artifacts" / RESULT
+    loaded = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(loaded | {"title": "\x1b[2J"}), encoding="utf-8")
+    entries = read_entries(Store.existing(tmp_path / "results"))
     assert [entry.title for entry in entries if entry.row == "spul"] == [r"\x1b[2J"]
-    assert f"MLflow run {runs['ga']} is left out" in caplog.text

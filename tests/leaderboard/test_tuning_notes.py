@@ -29,7 +29,7 @@ def test_tables_and_pages_say_on_which_seed_was_tuned_and_what_is_at_an_edge() -
     for text in (to_markdown(blocks), to_html(blocks, {}, with_paper=False)):
         assert ONCE in text
         assert all(edge in text for edge in EDGES)
-    assert "values of seed 0, 2 trials of at most 2" in to_html(blocks, {}, with_paper=False)
+    assert "values of seed 0, 2 of at most 2 trials" in to_html(blocks, {}, with_paper=False)
     assert tuning_notes(build_blocks(ENTRIES)[0]) == []
 
 

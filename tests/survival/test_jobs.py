@@ -15,7 +15,8 @@ import pytest
 from tests.conftest import invoke
 from tests.survival.processes import COSTS, exit_code, finished_runs, start
 from unlearnbench.errors import UserError
-from unlearnbench.tracking import KIND, Store
+from unlearnbench.leaderboard.files import open_entries
+from unlearnbench.tracking import KIND, ORDER, Store
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,9 @@ def results_of(results: Path) -> dict[str, object]:
     store = Store(results)
     found: dict[str, object] = {}
     for key, run in store.finished_cells().items():
-        metrics = {name: value for name, value in run.data.metrics.items() if not name.endswith(COSTS)}
+        metrics = {
+            name: value for name, value in run.data.metrics.items() if name != ORDER and not name.endswith(COSTS)
+        }
         predictions = {}
         for split in ("train_forget", "train_retain", "test_forget", "test_retain"):
             file = store.artifacts.find(run.info.run_id, f"predictions/{split}.parquet")
@@ -44,12 +47,12 @@ def results_of(results: Path) -> dict[str, object]:
     return found
 
 
-def trials_of(results: Path) -> dict[tuple[str, int], tuple[dict[str, str], float]]:
+def trials_of(results: Path) -> dict[tuple[str, int], tuple[dict[str, str], float | None]]:
     """Values and objective of every trial."""
     return {
-        (key, number): (run.data.params, run.data.metrics["objective"])
-        for key, trials in Store(results).trials().items()
-        for number, run in trials.items()
+        (entry.key, trial.number): (trial.values, trial.objective)
+        for entry in open_entries(str(results))
+        for trial in entry.trials
     }
 
 

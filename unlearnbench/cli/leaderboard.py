@@ -15,6 +15,9 @@ app = typer.Typer(help="Write the leaderboard of a results folder; merge and che
 Html = Annotated[bool, typer.Option("--html", help="Also write leaderboard.html, one page that needs nothing else.")]
 WithPaper = Annotated[bool, typer.Option("--with-paper", help="Show the paper's numbers beside.")]
 Sort = Annotated[str, typer.Option(help="Column that orders the methods, as 'trade-off' or test_retain_accuracy.")]
+AllSettings = Annotated[
+    bool, typer.Option("--all-settings", help="A line for each of a row's settings, instead of the newest.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -26,6 +29,7 @@ def leaderboard(
     html: Html = False,
     with_paper: WithPaper = False,
     sort: Sort = "trade_off",
+    all_settings: AllSettings = False,
 ) -> None:
     """Write leaderboard.md, .csv and .json (and .html) from all finished cells."""
     if context.invoked_subcommand is not None:
@@ -40,6 +44,7 @@ def leaderboard(
         output or results,
         with_paper=with_paper,
         sort=sort,
+        all_settings=all_settings,
         page=read_examples(store) if html else None,
         failed=list(store.failed_cells().values()),
     )
@@ -55,6 +60,7 @@ def merge(
     html: Html = False,
     with_paper: WithPaper = False,
     sort: Sort = "trade_off",
+    all_settings: AllSettings = False,
 ) -> None:
     """Join the results of several people. Exit code 2 where two of them contradict each other."""
     from unlearnbench.leaderboard.merge import merge_entries
@@ -68,7 +74,14 @@ def merge(
     merged = merge_entries({source: entries for source, (entries, _) in read.items()})
     for name, kept, dropped in merged.duplicates:
         typer.echo(safe(f"duplicate: {name}: kept that of {kept}, left out that of {dropped}"))
-    written = write_leaderboard(merged.entries, output, with_paper=with_paper, sort=sort, page={} if html else None)
+    written = write_leaderboard(
+        merged.entries,
+        output,
+        with_paper=with_paper,
+        sort=sort,
+        all_settings=all_settings,
+        page={} if html else None,
+    )
     typer.echo(safe(f"{len(merged.entries)} results; written: {', '.join(str(path) for path in written)}"))
 
 

@@ -152,6 +152,11 @@ def _run(
     if not quiet:
         console.print(preset_statement(config.preset), markup=False, highlight=False)
     check_cache()
+    if where.executor == "ray" and not dry_run:
+        from unlearnbench.processes.ray import connect, settled_there
+
+        connect(where.ray_address, where.gpus_per_cell)
+        config = config.model_copy(update={"model": settled_there(config.model, where.gpus_per_cell)})
     cells = build_grid(config, known)
     store = Store(config.results, config.tracking_uri, optuna_storage=config.optuna_storage)
     cells = shard_of(follow(cells, store.tuned_seeds()), *where.part)
@@ -186,8 +191,7 @@ def _run(
             count = min(connect(where.ray_address, where.gpus_per_cell), most)
             start = partial(RayWorkers, gpus_per_cell=where.gpus_per_cell)
         display = make_display(console, list(todo.values()), quiet, count)
-        metrics = list(known.metrics)
-        outcome = run_cells(config, store, cells, todo, display, count, metrics=metrics, force=force, start=start)
+        outcome = run_cells(config, store, cells, todo, display, count, force=force, start=start)
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where this run stopped.")
         return 130

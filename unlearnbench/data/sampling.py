@@ -60,3 +60,17 @@ def stratified_sample(examples: Sequence[Example], limit: int | None, seed: int)
     generator = random.Random(seed)
     chosen = [i for answer in sorted(by_answer) for i in generator.sample(by_answer[answer], counts[answer])]
     return tuple(examples[index] for index in sorted(chosen))
+
+
+def seen_forget_rows(splits: Splits, fraction: float, seed: int) -> tuple[Example, ...]:
+    """The training forget examples that methods get to see; the base model has memorised all of them."""
+    examples = splits.train_forget
+    return stratified_sample(examples, max(1, round(fraction * len(examples))), seed)
+
+
+def judged_rows(
+    splits: Splits, fraction: float, limit: int, seed: int
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """The training forget and retain examples on which trials are judged."""
+    forget = seen_forget_rows(splits, fraction, seed)
+    return stratified_sample(forget, limit, seed), stratified_sample(splits.train_retain, limit, seed)

@@ -13,6 +13,7 @@ from unlearnbench.data.checks import check_splits
 from unlearnbench.data.folder_task import FolderTask
 from unlearnbench.data.sampling import stratified_sample, subsample
 from unlearnbench.data.source import DataSource
+from unlearnbench.identity import SplitsId, digest
 from unlearnbench.plugins import Origin
 from unlearnbench.task import SPLIT_NAMES, Example, Splits, Task, TransferTask
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from unlearnbench.config import RunConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TaskData:
     """A task's splits as a run uses them, after subsampling."""
 
@@ -33,7 +34,7 @@ class TaskData:
         return content_hash([[name, [asdict(e) for e in examples]] for name, examples in self.splits.items()])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TransferData:
     """A transfer task's test set as a run uses it, after subsampling."""
 
@@ -63,14 +64,11 @@ def load_transfer(task: TransferTask, config: RunConfig) -> TransferData:
 def _cached_splits(task: Task, origin: Origin, source: DataSource, seed: int) -> Splits:
     if isinstance(task, FolderTask):
         return task.splits(source, seed)
-    key = {
-        "task": task.name,
-        "package": [origin.package, origin.version],
-        "options": task.options.model_dump(mode="json", exclude={"base_epochs"}),
-        "data": task.data_identity(source),
-        "seed": seed,
-    }
-    entry = cache_root() / "splits" / f"{task.name}-{content_hash(key)}"
+    options = task.options.model_dump(mode="json", exclude={"base_epochs"})
+    identity = SplitsId(
+        task.name, origin.package, origin.version, content_hash(options), task.data_identity(source), seed
+    )
+    entry = cache_root() / "splits" / f"{task.name}-{digest(identity)}"
     return cached(entry, lambda folder: _write(task.splits(source, seed), folder), _read)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from unlearnbench.cache import cached, content_hash
 from unlearnbench.engine.encoding import Encoded
+from unlearnbench.identity import TokensId, digest
 
 # Fewer pairs are tokenised faster than they are looked up.
 SMALLEST = 1000
@@ -26,13 +27,13 @@ class EncodingCache:
     """
 
     folder: Path
-    identity: Sequence[str | int]
+    identity: TokensId
 
     def get(self, pairs: Sequence[Pair], encode: Callable[[], list[Encoded]]) -> list[Encoded]:
         """What `encode` returns for the pairs, read from disk where it has been stored before."""
         if len(pairs) < SMALLEST:
             return encode()
-        entry = self.folder / content_hash([self.identity, pairs])
+        entry = self.folder / f"{digest(self.identity)}-{content_hash(pairs)}"
         return cached(
             entry,
             lambda folder: _write(encode(), folder / "encoded.npz"),

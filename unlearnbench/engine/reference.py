@@ -52,16 +52,17 @@ def reference(
     encoded: Sequence[Encoded],
     kind: ReferenceKind,
     folder: Path,
-    base_key: str,
+    model_key: str,
     layer: int | None = None,
 ) -> Reference:
     """The reference of a split, from `folder` where it has been computed before.
 
     Args:
         model: with the base model's weights.
+        model_key: names the model with all that decides what it computes.
         layer: whose outputs "hidden_states" are.
     """
-    identity: list[Any] = [base_key, [e.ids for e in encoded], [e.answer_start for e in encoded]]
+    identity: list[Any] = [model_key, [e.ids for e in encoded], [e.answer_start for e in encoded]]
     if kind == "hidden_states":
         identity.append(layer)
     entry = folder / f"{kind}-{content_hash(identity)}"

@@ -51,7 +51,7 @@ def enable_packing(network: PreTrainedModel) -> bool:
     sliding windows, ALiBi and models that keep a state of another kind, which then run padded rows.
     """
     before = network.config._attn_implementation
-    if before != "sdpa" or _has_windows(network):
+    if before != "sdpa" or has_windows(network):
         return False
     inputs = _inputs(network.get_input_embeddings().weight.device)
     padded = answer_logits(network, inputs)
@@ -66,7 +66,7 @@ def enable_packing(network: PreTrainedModel) -> bool:
     return packs(network)
 
 
-def _has_windows(network: PreTrainedModel) -> bool:
+def has_windows(network: PreTrainedModel) -> bool:
     """Whether some layer does not see the whole row; a trial on short rows would not show that."""
     config = network.config
     kinds = getattr(config, "layer_types", None)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.leaderboard.scores import base_entries, scores_of
+from unlearnbench.leaderboard.grouping import Group, Row, group_entries
+from unlearnbench.leaderboard.scores import scores_of
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS, Interval, Pair, Score, all_pairs, interval
 from unlearnbench.objective import trade_off
 from unlearnbench.rows import BASE, VANILLA
 
+ANCHORS = (VANILLA, BASE)
 LOWER_IS_BETTER = ("train_forget", "test_forget")
 
 
@@ -28,6 +29,7 @@ class Line:
         intervals: 95 % interval of the mean by metric of `scores`.
         best: metrics in which it is the best method.
         ties: metrics in which it can't be told apart from the best method.
+        competes: whether it takes part in marks and ranks: a method with the table's tuning budget.
     """
 
     row: str
@@ -39,11 +41,7 @@ class Line:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     best: frozenset[str] = frozenset()
     ties: frozenset[str] = frozenset()
-
-    @property
-    def competes(self) -> bool:
-        """Whether it is a method's line; the vanilla and the base model are anchors."""
-        return self.row not in (VANILLA, BASE)
+    competes: bool = True
 
     def by_seed(self, metric: str) -> dict[int | None, float]:
         """Every seed's value."""
@@ -59,6 +57,7 @@ class Block:
         entries: the single results, by seed.
         lines: vanilla, base, then methods.
         pairs: differences of every two methods with enough seeds, by metric.
+        notes: what is marked or left out, and why.
     """
 
     task: str
@@ -67,6 +66,7 @@ class Block:
     entries: tuple[Entry, ...]
     lines: tuple[Line, ...]
     pairs: Mapping[str, Sequence[Pair]]
+    notes: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> list[int]:
@@ -74,17 +74,15 @@ class Block:
         return sorted({entry.seed for line in self.lines for entry in line.entries if entry.seed is not None})
 
 
-def build_blocks(entries: Sequence[Entry], sort: str = "trade_off") -> list[Block]:
+def build_blocks(entries: Sequence[Entry], sort: str = "trade_off", all_settings: bool = False) -> list[Block]:
     """Tables in the order of task and model.
 
     Args:
-        entries: oldest first. Where a method was run again with other settings, its newest entry of each seed counts.
+        entries: oldest first.
         sort: the metric that orders the methods, best first.
+        all_settings: whether a row that was run with several settings has a line for each, instead of the newest.
     """
-    groups: dict[tuple[str, str, str], dict[tuple[str, int | None], Entry]] = defaultdict(dict)
-    for entry in entries:
-        groups[entry.task, entry.model, entry.block][entry.row, entry.seed] = entry
-    return [_block([*groups[key].values()], sort) for key in sorted(groups)]
+    return [_block(group, sort) for group in group_entries(entries, all_settings)]
 
 
 def lower_is_better(metric: str) -> bool:
@@ -92,19 +90,8 @@ def lower_is_better(metric: str) -> bool:
     return metric.startswith(LOWER_IS_BETTER) or metric.endswith(("_seconds", "_bytes", "_parameters"))
 
 
-def _block(entries: Sequence[Entry], sort: str) -> Block:
-    bases = base_entries(entries)
-    scored = [with_trade_off(entry, bases) for entry in entries]
-    by_row: dict[str, list[Entry]] = defaultdict(list)
-    for entry in sorted(scored, key=lambda entry: -1 if entry.seed is None else entry.seed):
-        by_row[entry.row].append(entry)
-    transfers = {
-        metric.removeprefix("transfer_").removesuffix("_accuracy")
-        for entry in entries
-        for metric in entry.metrics
-        if metric.startswith("transfer_") and metric.endswith("_accuracy")
-    }
-    lines = [_line(of_row, scores_of(of_row, bases)) for of_row in by_row.values()]
+def _block(group: Group, sort: str) -> Block:
+    lines = [_line(row, group.bases) for row in group.rows.values()]
     methods = {line.row: line for line in lines if line.competes}
     judged = sorted({metric for line in methods.values() for metric in line.scores})
     pairs = {
@@ -114,8 +101,8 @@ def _block(entries: Sequence[Entry], sort: str) -> Block:
     for metric, found in pairs.items():
         methods |= _marked(methods, metric, found)
     ordered = sorted([methods.get(line.row, line) for line in lines], key=lambda line: _rank(line, sort))
-    first = entries[0]
-    return Block(first.task, first.model, tuple(sorted(transfers)), tuple(scored), tuple(ordered), pairs)
+    entries = tuple(entry for line in lines for entry in line.entries)
+    return Block(group.table.task, group.table.model, group.transfers, entries, tuple(ordered), pairs, group.notes)
 
 
 def _marked(methods: Mapping[str, Line], metric: str, pairs: Sequence[Pair]) -> dict[str, Line]:
@@ -144,11 +131,11 @@ def _marked(methods: Mapping[str, Line], metric: str, pairs: Sequence[Pair]) -> 
 
 
 def _rank(line: Line, sort: str) -> tuple[int, float, str]:
-    """Vanilla, base, then methods from best to worst; those without a value last."""
-    if not line.competes:
-        return [VANILLA, BASE].index(line.row), 0.0, line.row
+    """Vanilla, base, then methods from best to worst; those without a value, and those that do not compete, last."""
+    if line.row in ANCHORS:
+        return ANCHORS.index(line.row), 0.0, line.row
     value = line.mean.get(sort, float("inf"))
-    return 2, value if lower_is_better(sort) or sort not in line.mean else -value, line.row
+    return 2 if line.competes else 3, value if lower_is_better(sort) or sort not in line.mean else -value, line.row
 
 
 def with_trade_off(entry: Entry, bases: Mapping[int | None, Entry]) -> Entry:
@@ -163,15 +150,18 @@ def with_trade_off(entry: Entry, bases: Mapping[int | None, Entry]) -> Entry:
     return entry.model_copy(update={"metrics": {**metrics, "trade_off": score}})
 
 
-def _line(entries: Sequence[Entry], scores: Mapping[str, Score]) -> Line:
+def _line(row: Row, bases: Mapping[int | None, Entry]) -> Line:
+    entries = [with_trade_off(entry, bases) for entry in row.entries]
+    scores = scores_of(entries, bases)
     shared = set.intersection(*(set(entry.metrics) for entry in entries))
     values = {metric: [entry.metrics[metric] for entry in entries] for metric in sorted(shared)}
     return Line(
-        entries[0].row,
-        entries[0].title,
+        row.name,
+        row.title,
         tuple(entries),
         {metric: fmean(numbers) for metric, numbers in values.items()},
         {metric: stdev(numbers) for metric, numbers in values.items()} if len(entries) > 1 else {},
         scores,
         {metric: interval(score) for metric, score in scores.items()},
+        competes=row.fair and row.name not in ANCHORS,
     )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from unlearnbench.config import RunConfig
+from unlearnbench.identity import digest
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.rows import BASE, VANILLA
 
@@ -30,13 +31,14 @@ def wrong(entries: Sequence[Entry]) -> list[str]:
     for key, times in Counter(entry.key for entry in entries).items():
         if times > 1:
             problems.append(f"key {key} occurs {times} times")
-    lengths: dict[tuple[str, str], int] = {}
+    lengths: dict[str, int] = {}
     for entry in entries:
         for name, flags in entry.right.items():
-            if lengths.setdefault((entry.block, name), len(flags)) != len(flags):
+            rows = digest((entry.identity.table.splits, entry.identity.further, name))
+            if lengths.setdefault(rows, len(flags)) != len(flags):
                 problems.append(
-                    f"{entry.name}: right.{name} has {len(flags)} flags, but that of another entry of the same block "
-                    f"{lengths[entry.block, name]}"
+                    f"{entry.name}: right.{name} has {len(flags)} flags, but that of another entry on the same rows "
+                    f"{lengths[rows]}"
                 )
     return problems
 
@@ -44,9 +46,10 @@ def wrong(entries: Sequence[Entry]) -> list[str]:
 def lacking(entries: Sequence[Entry]) -> list[str]:
     """What a complete leaderboard would have: provenance, single predictions, the base model's result."""
     problems = [f"{entry.name}: {problem}" for entry in entries for problem in _provenance(entry)]
-    places = {(entry.block, entry.seed) for entry in entries if entry.row == BASE}
+    # With its seed, a table's identity is that of the very base model which methods started from.
+    bases = {(digest(entry.identity.table), entry.seed) for entry in entries if entry.row == BASE}
     for entry in entries:
-        if entry.row not in (BASE, VANILLA) and (entry.block, entry.seed) not in places:
+        if entry.row not in (BASE, VANILLA) and (digest(entry.identity.table), entry.seed) not in bases:
             problems.append(f"{entry.name}: the base model's result of the same seed is missing")
     return problems
 
@@ -86,8 +89,6 @@ def _predictions(entry: Entry) -> list[str]:
 
 def _settings(entry: Entry) -> list[str]:
     problems = []
-    if (entry.seed is None) != (entry.row == VANILLA):
-        problems.append("seed must be null for the vanilla model, and a number for everything else")
     try:
         if entry.config is not None:
             RunConfig.model_validate(entry.config)

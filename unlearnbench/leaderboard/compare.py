@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from unlearnbench.identity import CHANCE, SEED, SOFTWARE, TrainedId, differences, digest, marked
 from unlearnbench.leaderboard.blocks import lower_is_better, with_trade_off
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.leaderboard.scores import base_entries, scores_of
+from unlearnbench.leaderboard.grouping import Group, Row, group_entries
+from unlearnbench.leaderboard.scores import metric_name, scores_of
 from unlearnbench.leaderboard.statistics import (
     FEWEST_SEEDS,
     Estimate,
@@ -19,8 +20,6 @@ from unlearnbench.leaderboard.statistics import (
     two_sided,
 )
 from unlearnbench.rows import BASE, VANILLA
-
-Place = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,7 @@ class ComparedLine:
     Attributes:
         seeds: how many each of the two has.
         reasons: why the two are not comparable; empty if they are.
+        notes: what else differs, which is what one compares, or chance.
     """
 
     task: str
@@ -76,6 +76,7 @@ class ComparedLine:
     seeds: tuple[int, int]
     differences: tuple[Difference, ...]
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -135,15 +136,15 @@ class Comparison:
 
 
 def compare_entries(first: Sequence[Entry], second: Sequence[Entry]) -> Comparison:
-    """Lines the two up by task, model and row."""
-    sides = _places(first), _places(second)
-    shared = [place for place in sides[0] if place in sides[1]]
-    lines = [_compare(place, sides[0][place], sides[1][place]) for place in sorted(shared, key=_order)]
-    return Comparison(
-        tuple(_judged(lines)),
-        tuple(_name(place) for place in sides[0] if place not in sides[1]),
-        tuple(_name(place) for place in sides[1] if place not in sides[0]),
-    )
+    """Lines the two up by table and row; entries are given oldest first."""
+    pairs, only = _pairs(group_entries(first), group_entries(second))
+    lines = []
+    for one, other in pairs:
+        shared = [name for name in one.rows if name in other.rows]
+        lines += [_compare(one, other, name) for name in sorted(shared, key=_order)]
+        only[0].extend(f"{one.name} / {name}" for name in one.rows if name not in other.rows)
+        only[1].extend(f"{other.name} / {name}" for name in other.rows if name not in one.rows)
+    return Comparison(tuple(_judged(lines)), tuple(only[0]), tuple(only[1]))
 
 
 def _judged(lines: Sequence[ComparedLine]) -> list[ComparedLine]:
@@ -165,53 +166,69 @@ def _judged(lines: Sequence[ComparedLine]) -> list[ComparedLine]:
     ]
 
 
-def _order(place: Place) -> tuple[str, str, int, str]:
-    task, model, row = place
-    return task, model, [VANILLA, BASE].index(row) if row in (VANILLA, BASE) else 2, row
+def _order(row: str) -> tuple[int, str]:
+    return [VANILLA, BASE].index(row) if row in (VANILLA, BASE) else 2, row
 
 
-def _name(place: Place) -> str:
-    return f"{place[1]} / {place[0]} / {place[2]}"
+def _pairs(
+    first: Sequence[Group], second: Sequence[Group]
+) -> tuple[list[tuple[Group, Group]], tuple[list[str], list[str]]]:
+    """Tables that both have, those that stand for each other though they are not the same, and rows of the others.
+
+    Tables that differ in software alone count as the same: whether an upgrade changes results is worth knowing.
+    """
+    left, right = list(first), list(second)
+    pairs: list[tuple[Group, Group]] = []
+    for without in ((SEED,), (SEED, SOFTWARE)):
+        for one in list(left):
+            other = next((g for g in right if digest(g.table, without) == digest(one.table, without)), None)
+            if other is not None:
+                pairs.append((one, other))
+                left.remove(one)
+                right.remove(other)
+    for one in list(left):
+        if any(one.name == pair[0].name for pair in pairs):
+            continue
+        other = next((g for g in right if g.name == one.name), None)
+        if other is not None:
+            pairs.append((one, other))
+            left.remove(one)
+            right.remove(other)
+    return sorted(pairs, key=lambda pair: pair[0].name), (_names(left), _names(right))
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A row's entries in one block, and the base model's entries there."""
-
-    entries: Mapping[int | None, Entry]
-    bases: Mapping[int | None, Entry]
-
-
-def _places(entries: Sequence[Entry]) -> dict[Place, dict[str, _Candidate]]:
-    """What each row has, by place and block, newest block last."""
-    blocks: dict[str, list[Entry]] = defaultdict(list)
-    for entry in sorted(entries, key=lambda entry: entry.recorded):
-        blocks[entry.block].append(entry)
-    found: dict[Place, dict[str, _Candidate]] = defaultdict(dict)
-    for key, of_block in blocks.items():
-        bases = base_entries(of_block)
-        rows: dict[Place, dict[int | None, Entry]] = defaultdict(dict)
-        for entry in of_block:
-            rows[entry.task, entry.model, entry.row][entry.seed] = with_trade_off(entry, bases)
-        for place, by_seed in rows.items():
-            found[place][key] = _Candidate(by_seed, bases)
-    return dict(found)
+def _names(groups: Sequence[Group]) -> list[str]:
+    return [
+        f"{group.name}{f' ({group.distinction})' if group.distinction else ''} / {name}"
+        for group in groups
+        for name in group.rows
+    ]
 
 
-def _compare(place: Place, first: Mapping[str, _Candidate], second: Mapping[str, _Candidate]) -> ComparedLine:
-    """Compares the row in a block that both have, or else in the newest of each."""
-    common = [block for block in second if block in first]
-    one, other = (first[common[-1]], second[common[-1]]) if common else ([*first.values()][-1], [*second.values()][-1])
-    sides = list(one.entries.values()), list(other.entries.values())
-    reasons = tuple(why_not_comparable(sides[0][0], sides[1][0]))
-    scores = scores_of(sides[0], one.bases), scores_of(sides[1], other.bases)
+def _compare(one: Group, other: Group, name: str) -> ComparedLine:
+    """Compares a row of two tables."""
+    sides = one.rows[name].entries, other.rows[name].entries
+    pairs = _by_seed(one.rows[name], other.rows[name])
+    reasons = tuple(dict.fromkeys(reason for pair in pairs for reason in why_not_comparable(*pair)))
+    notes = tuple(dict.fromkeys(note for pair in pairs for note in _notes(*pair)))
+    left_out = {metric_name(name) for pair in pairs for name in _other_rows(*pair)}
+    scores = [
+        scores_of([with_trade_off(entry, group.bases) for entry in side], group.bases)
+        for group, side in zip((one, other), sides, strict=True)
+    ]
+    shared = (scores[0].keys() & scores[1].keys()) - left_out
     differences = [
         _difference(metric, scores[0][metric], scores[1][metric], not reasons)
-        for metric in sorted(scores[0].keys() & scores[1].keys(), key=_metric_order)
+        for metric in sorted(shared, key=_metric_order)
     ]
-    task, model, row = place
-    seeds = len(sides[0]), len(sides[1])
-    return ComparedLine(task, model, row, sides[0][0].title, seeds, tuple(differences), reasons)
+    first, seeds = sides[0][0], (len(sides[0]), len(sides[1]))
+    return ComparedLine(first.task, first.model, name, first.title, seeds, tuple(differences), reasons, notes)
+
+
+def _by_seed(one: Row, other: Row) -> list[tuple[Entry, Entry]]:
+    """Results of the same seed, or, as the two may have other seeds, any two."""
+    shared = [(entry, other.by_seed[entry.seed]) for entry in one.entries if entry.seed in other.by_seed]
+    return shared or [(one.entries[0], other.entries[0])]
 
 
 def _difference(metric: str, first: Score, second: Score, comparable: bool) -> Difference:
@@ -225,16 +242,31 @@ def _metric_order(metric: str) -> tuple[int, str]:
 
 
 def why_not_comparable(first: Entry, second: Entry) -> list[str]:
-    """What the two results do not share but would have to; empty where they are comparable."""
-    facts = {
-        "data fingerprint": (first.data.fingerprint, second.data.fingerprint),
-        "model revision": (first.model_revision, second.model_revision),
-        "preset": (first.preset, second.preset),
-        "trial budget": (str(first.trial_budget), str(second.trial_budget)),
-    }
-    reasons = [f"{name} differs ({a} and {b})" for name, (a, b) in facts.items() if a != b]
-    if first.config is not None and second.config is not None and first.config.get("base") != second.config.get("base"):
-        reasons.append("base model's settings differ")
-    if not reasons and first.block != second.block:
-        reasons.append("settings of the base model or of the evaluation differ")
-    return reasons
+    """What the two results do not share but would have to; empty if they are comparable."""
+    found = list(differences(first.identity.table, second.identity.table, (SEED, SOFTWARE)))
+    if first.trial_budget != second.trial_budget:
+        found.append(("tuning.trials", str(first.trial_budget), str(second.trial_budget)))
+    return [f"{name} differs ({a} and {b})" for name, a, b in found]
+
+
+def _notes(first: Entry, second: Entry) -> list[str]:
+    """What else differs: what one may want to compare, versions, machines, and what only one was evaluated on."""
+    notes = []
+    one, other = first.identity.subject, second.identity.subject
+    if isinstance(one, TrainedId) and isinstance(other, TrainedId):
+        # What they start from and their budget decide whether they can be compared at all.
+        other = replace(other, start=one.start, tuning=replace(other.tuning, trials=one.tuning.trials))
+        notes += [f"{name}: {a} and {b}" for name, a, b in differences(one, other, (SEED, SOFTWARE))]
+    for mark in (SOFTWARE, CHANCE):
+        found = marked(first.identity, second.identity, mark)
+        notes += [f"{name.removeprefix('subject.')}: {a} and {b}" for name, a, b in found]
+    sides = [{one.name for one in entry.identity.further} for entry in (first, second)]
+    notes += [f"{name} only in A" for name in sorted(sides[0] - sides[1])]
+    notes += [f"{name} only in B" for name in sorted(sides[1] - sides[0])]
+    return notes + [f"other rows of {name}" for name in sorted(_other_rows(first, second))]
+
+
+def _other_rows(first: Entry, second: Entry) -> set[str]:
+    """Transfer tasks of which the two were evaluated on different rows."""
+    sides = [{one.name: replace(one, metrics=()) for one in entry.identity.further} for entry in (first, second)]
+    return {name for name, one in sides[0].items() if sides[1].get(name, one) != one}

@@ -39,6 +39,7 @@ def records(comparison: Comparison) -> list[dict[str, Any]]:
             "worse": difference.worse,
             "comparable": not line.reasons,
             "reasons": "; ".join(line.reasons),
+            "notes": "; ".join(line.notes),
         }
         for line in comparison.lines
         for difference in line.differences
@@ -78,7 +79,7 @@ def to_markdown(comparison: Comparison) -> str:
         for line in lines:
             by_title = {title(d): text(d) for d in line.differences}
             cells = " | ".join(by_title.get(name, "") for name in titles)
-            parts.append(f"| {escape(line.title)} | {cells} | {escape('; '.join(line.reasons)) or 'yes'} |")
+            parts.append(f"| {escape(line.title)} | {cells} | {escape(verdict(line))} |")
         parts += ["", *_every_seed(lines)]
     for side, names in (("A", comparison.only_first), ("B", comparison.only_second)):
         if names:
@@ -114,6 +115,7 @@ def to_html(comparison: Comparison) -> str:
         title=title,
         text=text,
         seeds=seeds,
+        verdict=verdict,
         only=[("A", comparison.only_first), ("B", comparison.only_second)],
     )
 
@@ -124,6 +126,11 @@ def tables(comparison: Comparison) -> list[tuple[str, list[ComparedLine]]]:
     for line in comparison.lines:
         found.setdefault(f"{line.task} / {line.model}", []).append(line)
     return list(found.items())
+
+
+def verdict(line: ComparedLine) -> str:
+    """Whether the row can be compared, and what else differs."""
+    return "; ".join([*(line.reasons or ["yes"]), *line.notes])
 
 
 def title(difference: Difference) -> str:

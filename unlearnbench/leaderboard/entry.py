@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, FiniteFloat, StringConstraints
+from pydantic import AwareDatetime, Field, FiniteFloat, StringConstraints, model_validator
 
+from unlearnbench.identity import CellId
 from unlearnbench.leaderboard.claims import OverallClaims, TableClaims
 from unlearnbench.leaderboard.part import Part
+from unlearnbench.rows import VANILLA
 from unlearnbench.safe_text import safe
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SPLITS = ("train_retain", "train_forget", "test_retain", "test_forget")
 
 Flags = Annotated[str, StringConstraints(pattern="^[01]*$")]
 # Beyond these, sums and tables overflow; no measurement comes near.
 Number = Annotated[FiniteFloat, Field(ge=-1e18, le=1e18)]
-Count = Annotated[int, Field(ge=0, le=2**53)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+LARGEST_COUNT, LONGEST_NAME = 2**53, 500
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 
 
 class DataFacts(Part):
@@ -59,25 +62,15 @@ class TrialEntry(Part):
 class Entry(Part):
     """The result of one cell: a model, a task, a method (or the vanilla or base model) and a seed."""
 
-    schema_version: Literal[1] = 1
-    key: Name = Field(description="content hash of everything that decides the result")
-    task: Name
-    model: Name
-    row: Name = Field(description="the method's name, or vanilla or base")
+    schema_version: Literal[2] = 2
+    identity: CellId = Field(description="names, and everything that decides the result; see unlearnbench.identity")
     title: Name = Field(description="the method as tables show it")
-    seed: Count | None = Field(description="null for the vanilla model, which depends on none")
-    block: Name = Field(description="results with equal blocks may stand in one table")
     preset: str
-    trial_budget: Count = Field(description="trials that tuning could use")
-    tuned_on: Count | None = Field(
-        default=None, description="seed whose tuning found the values of all seeds; null: this one's, or none"
-    )
     edges: dict[str, Literal["lower", "upper"]] = Field(
         default_factory=dict, description="tuned values whose best is at an end of the range"
     )
     plugin: str = Field(description="package and version that brought the method; empty for vanilla and base")
     recorded: AwareDatetime
-    model_revision: str
     data: DataFacts
     hyperparameters: dict[str, str]
     metrics: dict[str, Number] = Field(description="shares between 0 and 1, seconds, bytes and counts")
@@ -89,6 +82,51 @@ class Entry(Part):
         description="by test split or transfer task: 1 for each right prediction, in the data's order",
     )
     trials: tuple[TrialEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _named(self) -> Entry:
+        if (self.seed is None) != (self.row == VANILLA):
+            raise ValueError("seed must be null for the vanilla model, and a number for everything else")
+        if not all(0 < len(name) <= LONGEST_NAME for name in (self.task, self.model, self.row)):
+            raise ValueError(f"names of task, model and row have 1 to {LONGEST_NAME} characters")
+        if not 0 <= (self.seed or 0) <= LARGEST_COUNT or not 0 <= (self.trial_budget or 0) <= LARGEST_COUNT:
+            raise ValueError(f"seed and trials must be between 0 and {LARGEST_COUNT}")
+        return self
+
+    @property
+    def key(self) -> str:
+        """Results with one key differ by chance alone."""
+        return self.identity.key
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.identity.task
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.identity.model
+
+    @property
+    def row(self) -> str:
+        """The method's name, or vanilla or base."""
+        return self.identity.row
+
+    @property
+    def seed(self) -> int | None:
+        """None for the vanilla model, which depends on none."""
+        return self.identity.subject.seed
+
+    @property
+    def trial_budget(self) -> int | None:
+        """Trials that the tuning could use; None for what is not tuned."""
+        return self.identity.subject.trials
+
+    @property
+    def tuned_on(self) -> int | None:
+        """Seed whose tuning found the values of all seeds; None: this one's, or none."""
+        return self.identity.subject.tuned_on
 
     @property
     def best_trial(self) -> TrialEntry | None:
@@ -110,7 +148,7 @@ class LeaderboardFile(Part):
     Claims are made again from the entries wherever the file is read.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     overall: tuple[OverallClaims, ...] = ()
     tables: tuple[TableClaims, ...] = ()
     entries: tuple[Entry, ...]

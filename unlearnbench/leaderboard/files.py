@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from unlearnbench.errors import UserError, first_line
 from unlearnbench.leaderboard.blocks import Block
 from unlearnbench.leaderboard.claiming import overall_claims, table_claims
+from unlearnbench.leaderboard.earlier import EarlierEntry, EarlierFile
 from unlearnbench.leaderboard.entry import SCHEMA_VERSION, Entry, LeaderboardFile
 from unlearnbench.leaderboard.overall import overall
 from unlearnbench.safe_text import printable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Too large for a cell of a table, or nested.
-NOT_IN_CSV = {"config", "right", "trials"}
+NOT_IN_CSV = {"config", "right", "trials", "identity"}
 NESTED = ("data", "hyperparameters", "edges", "metrics", "versions", "hardware")
 DEEPEST = 20
 LARGEST_BYTES = 1 << 30
@@ -29,6 +30,8 @@ LARGEST_BYTES = 1 << 30
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?", re.IGNORECASE)
 FIRST = ["task", "model", "row", "title", "seed", "preset", "trial_budget"]
+# What a line says of its entry's identity, which it also holds as a whole, in JSON.
+TOLD = ("task", "model", "row", "seed", "trial_budget", "tuned_on", "key")
 
 
 def to_json(entries: Sequence[Entry], blocks: Sequence[Block] = ()) -> str:
@@ -55,12 +58,14 @@ def from_json(text: str, name: str) -> list[Entry]:
         raise UserError(f"{name} is not valid JSON: {first_line(error)}") from None
     _refuse_odd_text(loaded, name)
     version = loaded.get("schema_version") if isinstance(loaded, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in (1, SCHEMA_VERSION):
         raise UserError(
-            f"{name} has schema_version {version!r}, but this unlearnbench reads {SCHEMA_VERSION}: "
+            f"{name} has schema_version {version!r}, but this unlearnbench reads 1 and {SCHEMA_VERSION}: "
             "write it again with `unlearnbench leaderboard`, or use the unlearnbench that wrote it."
         )
     try:
+        if version == 1:
+            return [entry.upgraded() for entry in EarlierFile.model_validate(loaded).entries]
         return list(LeaderboardFile.model_validate(loaded).entries)
     except ValidationError as error:
         first = error.errors()[0]
@@ -92,10 +97,10 @@ def to_frame(entries: Sequence[Entry]) -> pd.DataFrame:
     """A line for each entry: facts, then metrics and hyper-parameters as ``metrics.*`` and ``hyperparameters.*``."""
     import pandas as pd
 
-    frame = pd.json_normalize([entry.model_dump(mode="json", exclude=NOT_IN_CSV) for entry in entries])
+    frame = pd.json_normalize([_flat(entry) for entry in entries])
     if not entries:
         return frame
-    for name in ("seed", "tuned_on"):
+    for name in ("seed", "trial_budget", "tuned_on"):
         frame[name] = frame[name].astype("Int64")
     others = sorted(column for column in frame.columns if column not in FIRST)
     return frame[[*FIRST, *others]]
@@ -116,6 +121,12 @@ def _as_written(cell: str) -> str:
     return cell[1:] if cell.startswith("'") else cell
 
 
+def _flat(entry: Entry) -> dict[str, Any]:
+    identity = json.dumps(entry.model_dump(mode="json", include={"identity"})["identity"])
+    told = {name: getattr(entry, name) for name in TOLD}
+    return {**told, **entry.model_dump(mode="json", exclude=NOT_IN_CSV), "identity": identity}
+
+
 def from_csv(path: Path) -> list[Entry]:
     """The entries of a CSV leaderboard, without single predictions, trials and settings.
 
@@ -133,7 +144,7 @@ def from_csv(path: Path) -> list[Entry]:
         _refuse_odd_text(record, f"{path}, line {number},")
         written = {_as_written(str(name)): _as_written(text) for name, text in record.items()}
         try:
-            entries.append(Entry.model_validate(_unflattened(written)))
+            entries.append(_entry(written))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -141,8 +152,19 @@ def from_csv(path: Path) -> list[Entry]:
     return entries
 
 
+def _entry(record: dict[str, str]) -> Entry:
+    if "identity" not in record:
+        return EarlierEntry.model_validate(_unflattened(record)).upgraded()
+    flat = {column: text for column, text in record.items() if column not in TOLD}
+    try:
+        identity = json.loads(record["identity"])
+    except ValueError:
+        identity = None
+    return Entry.model_validate({**_unflattened(flat), "identity": identity})
+
+
 def _unflattened(record: dict[str, str]) -> dict[str, Any]:
-    entry: dict[str, Any] = {name: {} for name in NESTED} | {"seed": None}
+    entry: dict[str, Any] = {name: {} for name in NESTED}
     entry["data"] = {"sizes": {}}
     for column, text in record.items():
         parent, dot, name = column.partition(".")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from statistics import stdev
 
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.grouping import line_key
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 
 # Two evaluations of one model may differ by this much: passes are cut otherwise, and round otherwise.
@@ -19,7 +21,7 @@ class Merged:
     """The joined entries.
 
     Attributes:
-        duplicates: name of each result that came twice, the source it was kept from and the one it was left out of.
+        duplicates: name of each result that came twice, the source whose result counts, and that of the one left out.
     """
 
     entries: Sequence[Entry]
@@ -27,34 +29,39 @@ class Merged:
 
 
 def merge_entries(sources: Mapping[str, Sequence[Entry]]) -> Merged:
-    """Joins the entries; of results with one key the first counts.
+    """Joins the entries, oldest first; of results with one key the newest counts. The order of sources does not matter.
 
     Raises:
         UserError: results with one key (the same model, data, settings and seed) contradict each other.
     """
     kept: dict[str, tuple[str, Entry]] = {}
     duplicates = []
-    for source, entries in sources.items():
-        for entry in entries:
-            if entry.key not in kept:
-                kept[entry.key] = (source, entry)
-                continue
-            first_source, first = kept[entry.key]
-            seeds = [one for of_source in sources.values() for one in of_source if _line(one) == _line(entry)]
-            metric = contradiction(first, entry, seeds)
+    ordered = _in_order(sources)
+    for source, entry in ordered:
+        if entry.key in kept:
+            older_source, older = kept.pop(entry.key)
+            seeds = [one for _, one in ordered if line_key(one) == line_key(entry)]
+            metric = contradiction(older, entry, seeds)
             if metric is not None:
                 raise UserError(
-                    f"{entry.name}: {metric} is {first.metrics[metric]:.4f} in {first_source} and "
+                    f"{entry.name}: {metric} is {older.metrics[metric]:.4f} in {older_source} and "
                     f"{entry.metrics[metric]:.4f} in {source}, though both ran the same cell ({entry.key}): "
                     "find out which is right and leave the other out."
                 )
-            duplicates.append((entry.name, first_source, source))
+            duplicates.append((entry.name, source, older_source))
+        kept[entry.key] = (source, entry)
     return Merged([entry for _, entry in kept.values()], duplicates)
 
 
-def _line(entry: Entry) -> tuple[str, str, str, str]:
-    """What the results of a row's seeds share."""
-    return entry.task, entry.model, entry.block, entry.row
+def _in_order(sources: Mapping[str, Sequence[Entry]]) -> list[tuple[str, Entry]]:
+    """All entries with their sources, oldest first; those of one source stay in its order, whatever its clock said."""
+    placed = []
+    for source, entries in sources.items():
+        latest = datetime.min.replace(tzinfo=UTC)
+        for position, entry in enumerate(entries):
+            latest = max(latest, entry.recorded)
+            placed.append((latest, source, position, entry))
+    return [(source, entry) for _, source, _, entry in sorted(placed, key=lambda one: one[:3])]
 
 
 def contradiction(first: Entry, second: Entry, seeds: Sequence[Entry]) -> str | None:
@@ -64,11 +71,11 @@ def contradiction(first: Entry, second: Entry, seeds: Sequence[Entry]) -> str | 
     trained with other rounding, which is a source of chance like the seed: the two may differ as two seeds do.
 
     Args:
-        seeds: all known results of the row, which tell how far its seeds lie apart; of several results of one seed the
-            oldest counts.
+        seeds: all known results of the row with the same settings, oldest first: they tell how far its seeds lie
+            apart; of several results of one seed the oldest counts.
     """
-    oldest = {entry.seed: entry for entry in sorted(seeds, key=lambda entry: entry.recorded, reverse=True)}
-    same = (first.hardware, first.versions) == (second.hardware, second.versions)
+    oldest = {entry.seed: entry for entry in reversed(seeds)}
+    same = _where(first) == _where(second)
     for metric in sorted(first.metrics.keys() & second.metrics.keys()):
         if not metric.endswith("_accuracy"):
             continue
@@ -77,6 +84,10 @@ def contradiction(first: Entry, second: Entry, seeds: Sequence[Entry]) -> str | 
         if abs(first.metrics[metric] - second.metrics[metric]) > allowed:
             return metric
     return None
+
+
+def _where(entry: Entry) -> tuple[object, ...]:
+    return entry.hardware, entry.versions, entry.identity.machine
 
 
 def _between_seeds(values: Sequence[float]) -> float:

@@ -66,7 +66,7 @@ def _markdown_block(block: Block, with_paper: bool) -> str:
     rows += [[f"*{line.title}*", *(column.text(line) for column in shown)] for line in published]
     rows.insert(1, ["---"] + ["---:"] * len(shown))
     parts = [f"## {escape(heading(block))}\n", *("| " + " | ".join(row) + " |" for row in rows)]
-    parts += [f"\n{' '.join([seeds_note(block), *map(escape, tuning_notes(block))])}"]
+    parts += [f"\n{' '.join([seeds_note(block), *map(escape, [*block.notes, *tuning_notes(block)])])}"]
     parts += [*_every_seed(block), *_fate(block)]
     if published:
         parts.append(

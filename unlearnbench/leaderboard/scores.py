@@ -9,7 +9,6 @@ import numpy as np
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.statistics import Floats, Score
 from unlearnbench.objective import trade_off
-from unlearnbench.rows import BASE
 
 TRADE_OFF = "trade_off"
 
@@ -123,8 +122,3 @@ def _trade_off(entries: Sequence[Entry], bases: Sequence[Entry]) -> Score:
     )
     values = np.array([trade_off(*each) for each in zip(*shares, strict=True)])
     return Score(values, example_variance=variance, examples=min(sizes))
-
-
-def base_entries(entries: Sequence[Entry]) -> dict[int | None, Entry]:
-    """The base model's entry of each seed."""
-    return {entry.seed: entry for entry in entries if entry.row == BASE}

@@ -24,12 +24,14 @@ def write_leaderboard(
     *,
     with_paper: bool = False,
     sort: str = DEFAULT_SORT,
+    all_settings: bool = False,
     page: Examples | None = None,
     failed: Sequence[Failure] = (),
 ) -> list[Path]:
     """Writes leaderboard.md, .csv and .json, and .html where `page` brings its examples; returns their paths.
 
     Args:
+        all_settings: whether a row that was run with several settings has a line for each, instead of the newest.
         failed: cells without a result, which the tables' readers should know of.
 
     Raises:
@@ -37,9 +39,9 @@ def write_leaderboard(
     """
     if not entries:
         raise UserError("no cell has finished yet: run `unlearnbench run` first.")
-    blocks = build_blocks(entries)
+    blocks = build_blocks(entries, all_settings=all_settings)
     if sort != DEFAULT_SORT:
-        blocks = build_blocks(entries, find_column(sort, blocks).metric)
+        blocks = build_blocks(entries, find_column(sort, blocks).metric, all_settings)
     texts = {
         "leaderboard.md": to_markdown(blocks, with_paper, failed),
         "leaderboard.json": to_json(entries, blocks),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,18 +140,62 @@ def _nf4(dtype: torch.dtype) -> Any:
     )
 
 
-def model_size(model: ResolvedModel) -> ModelSize:
-    """Number of weights and shape, from the configuration alone."""
+@dataclass(frozen=True)
+class Architecture:
+    """What of a model's architecture decides how it computes, where the configuration leaves it open.
+
+    Attributes:
+        attention: the implementation that `load_model` takes.
+        drops_out: whether the model drops activations in training.
+    """
+
+    attention: str
+    drops_out: bool
+
+
+def architecture(model: ResolvedModel) -> Architecture:
+    """What the model's configuration says of it."""
+    from unlearnbench.engine.trials import has_windows
+
+    empty = _without_weights(model)
+    attention = str(empty.config._attn_implementation)
+    numbers = {name: value for name, value in empty.config.to_dict().items() if isinstance(value, int | float)}
+    return Architecture(
+        "packed" if attention == "sdpa" and not has_windows(empty) else attention,
+        any(value > 0 for name, value in numbers.items() if "dropout" in name or "pdrop" in name),
+    )
+
+
+def own_lora_targets(model: ResolvedModel) -> tuple[str, ...]:
+    """Modules that LoRA adapts in the model if nobody names them."""
+    from unlearnbench.models.lora_targets import lora_targets
+
+    return lora_targets(_without_weights(model))
+
+
+def _without_weights(model: ResolvedModel) -> PreTrainedModel:
+    try:
+        return _on_meta(model.path, model.revision, model.identity)
+    except (OSError, ValueError) as error:
+        raise access_error(model.spec, error) from None
+
+
+@cache
+def _on_meta(path: str, revision: str | None, identity: str) -> PreTrainedModel:
+    """The network at `path` without weights; `identity` tells apart what one folder holds at different times."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    try:
-        config = AutoConfig.from_pretrained(model.path, revision=model.revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise access_error(model.spec, error) from None
+    config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     with torch.device("meta"):
-        empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    text = config.get_text_config()
+        empty: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    return empty
+
+
+def model_size(model: ResolvedModel) -> ModelSize:
+    """Number of weights and shape, from the configuration alone."""
+    empty = _without_weights(model)
+    text = empty.config.get_text_config()
     wide = next((getattr(text, name) for name in ("intermediate_size", "ffn_dim") if hasattr(text, name)), None)
     return ModelSize(
         parameters=sum(parameter.numel() for parameter in empty.parameters()),

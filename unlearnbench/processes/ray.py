@@ -9,7 +9,9 @@ import os
 from types import TracebackType
 from typing import Any, Self
 
+from unlearnbench.config import ModelConfig
 from unlearnbench.errors import UserError
+from unlearnbench.identify import settled
 from unlearnbench.processes.messages import Lost, Message, Order, Ready
 from unlearnbench.processes.worker import Setup, Worker, stopped
 from unlearnbench.threads import WAIT_SETTINGS
@@ -39,6 +41,15 @@ def connect(address: str | None, gpus_per_cell: float) -> int:
         raise UserError(f"--gpus-per-cell is {gpus_per_cell:g}, but the cluster has no such GPU: lower it.")
     slots = resources.get("CPU", 1.0)
     return max(1, int(min(slots, resources["GPU"] / gpus_per_cell) if gpus_per_cell else slots))
+
+
+def settled_there(config: ModelConfig, gpus_per_cell: float) -> ModelConfig:
+    """The settings with what a worker makes of "auto", so that all machines compute the same; after `connect`."""
+    import ray
+
+    settle = ray.remote(num_cpus=1, num_gpus=gpus_per_cell)(settled)
+    found: ModelConfig = ray.get(settle.remote(config))
+    return found
 
 
 class RayWorkers:

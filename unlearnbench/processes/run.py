@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 
 from unlearnbench.config import RunConfig
 from unlearnbench.grid import Cell
-from unlearnbench.plugins import registry
 from unlearnbench.processes.local import LocalWorkers
 from unlearnbench.processes.pool import Workers, run_pool
 from unlearnbench.processes.schedule import Schedule
@@ -28,7 +27,6 @@ def run_cells(
     display: Display,
     count: int,
     *,
-    metrics: Sequence[str] = (),
     force: bool = False,
     start: StartWorkers | None = None,
 ) -> Outcome:
@@ -38,7 +36,6 @@ def run_cells(
 
     Args:
         count: of processes.
-        metrics: names of registered metrics, computed on every split.
         force: whether cells that have been tuned before are tuned anew.
         start: starts processes elsewhere than on this machine.
     """
@@ -48,12 +45,11 @@ def run_cells(
     threads = {identity: threads_for(config.model, model) for identity, model in models.items()}
     with display:
         if start is None and count == 1:
-            computed = [registry().metrics[name].item() for name in metrics]
-            return Runner(config, store, display.reporter(0), computed, force, threads).run(cells, todo)
+            return Runner(config, store, display.reporter(0), force, threads).run(cells, todo)
         with invocation(config, store, len(todo)) as begun:
             whereabouts = config.model_copy(update={"results": store.results})
             wanted = tuple(cell for cell in cells if cell.key in todo)
-            setup = Setup(whereabouts, store.experiment, wanted, tuple(metrics), force, begun, threads)
+            setup = Setup(whereabouts, store.experiment, wanted, force, begun, threads)
             schedule = Schedule(wanted, todo, config.tuning.trials, helps=not force)
             with (start or LocalWorkers)(setup, count) as workers:
                 return run_pool(

@@ -12,7 +12,6 @@ from unlearnbench.config import RunConfig
 from unlearnbench.engine.training import Progress
 from unlearnbench.errors import UserError
 from unlearnbench.grid import Cell
-from unlearnbench.plugins import registry
 from unlearnbench.processes.messages import CellDone, Happened, HelpDone, Message, Order, Stopped
 from unlearnbench.quiet import quiet_libraries
 from unlearnbench.runner import Invocation, Runner
@@ -27,14 +26,12 @@ class Setup:
 
     Attributes:
         experiment: of the MLflow store.
-        metrics: names of registered metrics, computed on every split.
         threads: that compute, by the model's identity: decided once, so that all processes have as many.
     """
 
     config: RunConfig
     experiment: str
     cells: tuple[Cell, ...]
-    metrics: tuple[str, ...]
     force: bool
     invocation: Invocation
     threads: Mapping[str, int]
@@ -49,10 +46,9 @@ class Worker:
 
     def __init__(self, setup: Setup, send: Callable[[Message], None]) -> None:
         quiet_libraries()
-        config, known = setup.config, registry()
+        config = setup.config
         store = Store(config.results, config.tracking_uri, setup.experiment, config.optuna_storage)
-        metrics = [known.metrics[name].item() for name in setup.metrics]
-        self._runner = Runner(config, store, _Sender(send), metrics, setup.force, dict(setup.threads))
+        self._runner = Runner(config, store, _Sender(send), setup.force, dict(setup.threads))
         self._cells = {cell.key: cell for cell in setup.cells}
         self._invocation = setup.invocation
 

@@ -46,7 +46,7 @@ def write_embedding(cells: Sequence[Cell], store: Store) -> list[Path]:
         adapter = store.artifacts.find(runs[cell.key].info.run_id, ADAPTER)
         if adapter is None:
             raise UserError(f"study embedding compares soft prompts, but {cell.row} trains the weights: name another.")
-        bench = Workbench(cell.workplace, [])
+        bench = Workbench(cell.workplace)
         model, _ = bench.weights.base()
         made = [embed("base", bench, model)]
         made.append(embed(cell.choice.method.title, bench, bench.weights.restore(cell.choice.build({}), adapter)))

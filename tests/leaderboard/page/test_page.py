@@ -168,7 +168,7 @@ def test_points_have_no_labels_that_could_cover_each_other() -> None:
     [({"trial_budget": 0}, "none: declared values"), ({"trial_budget": 4}, "2 of at most 4 trials")],
 )
 def test_number_of_trials_reads_well(change: dict[str, int], said: str) -> None:
-    assert said in to_html(build_blocks([ENTRIES[3], ENTRIES[0].model_copy(update=change)]), {})
+    assert said in to_html(build_blocks([ENTRIES[3], entry("spul", 0.1, 0.8, **change)]), {})
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from unlearnbench.identity import told
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.columns import BEST, Column, columns, percent
 from unlearnbench.leaderboard.entry import Entry
@@ -111,7 +112,7 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
         f"block-{number}",
         heading(block),
         seeds_note(block),
-        tuning_notes(block),
+        [*block.notes, *tuning_notes(block)],
         [
             TableView("Accuracy", *_table(first, lines, number, examples)),
             TableView("F1 and cost", *_table([one for one in shown if one not in first], lines, number, examples)),
@@ -162,7 +163,7 @@ def overall_view(overall: Overall, number: int) -> OverallView:
 def _entry_view(entry: Entry, examples: Examples) -> EntryView:
     facts = {
         "task": entry.task,
-        "model": f"{entry.model} ({entry.model_revision})",
+        "model": entry.model,
         "plugin": entry.plugin or "part of the harness",
         "preset": entry.preset,
         "tuning": _tuning(entry),
@@ -174,6 +175,7 @@ def _entry_view(entry: Entry, examples: Examples) -> EntryView:
         "data fingerprint": entry.data.fingerprint,
         "recorded": entry.recorded.isoformat(sep=" "),
         "key": entry.key,
+        **{f"identity, {name}": value for name, value in told(entry.identity)},
         **{f"version of {name}": value for name, value in entry.versions.items()},
         **{f"hardware, {name}": value for name, value in entry.hardware.items()},
     }
@@ -187,10 +189,13 @@ def _tuning(entry: Entry) -> str:
     """How many trials there were."""
     if entry.row in (VANILLA, BASE):
         return "none: not a method"
-    if entry.trial_budget == 0:
+    if entry.trial_budget is None:
+        return "none: nothing to tune"
+    if entry.trial_budget < 2:
         return "none: declared values"
     count = len(entry.trials) or round(entry.metrics.get("trials", 0))
-    return f"{count} of at most {entry.trial_budget} trials"
+    trials = f"{count} of at most {entry.trial_budget} trials"
+    return trials if entry.tuned_on in (None, entry.seed) else f"values of seed {entry.tuned_on}, {trials}"
 
 
 def _trials(entry: Entry) -> list[list[str]]:

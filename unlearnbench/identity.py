@@ -1,0 +1,497 @@
+"""What decides a result: frozen values, from which every key, cache and table is made.
+
+All values are resolved: a word like "auto" never gets here, and rows are hashes of the rows themselves rather than of
+the settings that chose them. `identify` derives the identities of a run from its configuration.
+
+What was trained and what was measured are apart. `TrainedId` names trainings and tuning studies; a `CellId` adds the
+evaluations, so that another transfer task or metric does not change what was trained.
+
+To let a new setting decide a result, add **one field** to the identity that it belongs to (with a default, so that
+results of before keep their place), fill it in `identify`, and give the setting its line in `tests/test_identity.py`,
+which fails until it has one. Fields are marked where they are not simply part of the key:
+
+- ``CHANCE``: recorded, but in no key: the same computation, rounded otherwise (device, threads);
+- ``SEED``: in the key of a cell, but not in that of its table and of its line, which are over seeds;
+- ``SOFTWARE``: in every key, since another version may compute something else; `compare` names the difference but
+  compares all the same, for this is what one compares after an upgrade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal
+
+from pydantic import ConfigDict
+
+from unlearnbench.cache import content_hash
+
+CHANCE, SEED, SOFTWARE = "chance", "seed", "software"
+
+Value = bool | int | float | str
+# A mapping that can be hashed: pairs in the order of their names.
+Values = tuple[tuple[str, Value], ...]
+
+# Raised by whoever changes what a training or an evaluation computes from the same settings, so that base models,
+# reference values and results of before are not taken for those of today.
+ENGINE = 1
+
+
+def values(mapping: Mapping[str, Value]) -> Values:
+    """A mapping as a value that can be hashed."""
+    return tuple(sorted(mapping.items()))
+
+
+class Identity:
+    """Base of all identities: closed to unknown fields where they are read from a file."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class SplitsId(Identity):
+    """The splits of an installed task before any subsampling, as they are cached.
+
+    Attributes:
+        options: hash of the task's options.
+        data: the data sets, and whatever else the task reads.
+    """
+
+    task: str
+    package: str
+    version: str
+    options: str
+    data: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class TokensId(Identity):
+    """What, beside the texts, decides their tokens.
+
+    Attributes:
+        model: whose tokenizer it is.
+        tokenizers: version of the library.
+    """
+
+    model: str
+    tokenizers: str
+    context_length: int
+
+
+@dataclass(frozen=True)
+class ModelId(Identity):
+    """A pre-trained model: weights and tokenizer.
+
+    Attributes:
+        revision: the hub's commit, or a hash of local files.
+    """
+
+    revision: str
+    kind: Literal["vanilla"] = "vanilla"
+
+    @property
+    def seed(self) -> None:
+        """None: it depends on none."""
+
+    @property
+    def trials(self) -> None:
+        """None: nothing is tuned."""
+
+    @property
+    def tuned_on(self) -> None:
+        """None: nothing is tuned."""
+
+
+@dataclass(frozen=True)
+class PrecisionId(Identity):
+    """How numbers are computed.
+
+    Attributes:
+        weights, compute: precisions of the weights and of matrix products.
+        attention: the implementation; "packed" is the package's own.
+        attention_compute: precision of attention, if it is another one.
+        context_length: tokens after which prompts are cut.
+        engine: `ENGINE` at the time.
+    """
+
+    weights: str
+    compute: str
+    attention: str
+    context_length: int
+    engine: int = 1
+    attention_compute: str = ""
+
+
+@dataclass(frozen=True)
+class DropoutId(Identity):
+    """What decides which random numbers dropout draws."""
+
+    tokens_per_pass: int
+    gradient_checkpointing: bool
+
+
+@dataclass(frozen=True)
+class LoRAId(Identity):
+    """An adapter for the fine-tuning of the base model.
+
+    Attributes:
+        quantised: whether the weights below it are in NF4 (QLoRA).
+    """
+
+    rank: int
+    alpha: int
+    dropout: float
+    target_modules: tuple[str, ...]
+    quantised: bool
+
+
+@dataclass(frozen=True)
+class RecipeId(Identity):
+    """How the base model is fine-tuned.
+
+    Attributes:
+        lora: None where all weights are trained.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warmup_ratio: float
+    weight_decay: float
+    max_grad_norm: float
+    optimiser: str
+    lora: LoRAId | None
+
+
+@dataclass(frozen=True)
+class BaseId(Identity):
+    """The weights of a base model, as they are cached.
+
+    Attributes:
+        rows: hash of the training rows.
+        dropout: None where nothing is dropped, so that passes do not matter.
+    """
+
+    model: ModelId
+    rows: str
+    recipe: RecipeId
+    precision: PrecisionId
+    dropout: DropoutId | None
+    libraries: Values = field(metadata={SOFTWARE: True})
+    seed: int = field(metadata={SEED: True})
+
+
+@dataclass(frozen=True)
+class HeldBaseId(Identity):
+    """A base model in memory: what the base row evaluates, where methods start, and what reference values are of.
+
+    Attributes:
+        four_bit: whether its weights are held in NF4.
+    """
+
+    base: BaseId
+    four_bit: bool
+    kind: Literal["base"] = "base"
+
+    @property
+    def seed(self) -> int:
+        """That of its training."""
+        return self.base.seed
+
+    @property
+    def trials(self) -> None:
+        """None: nothing is tuned."""
+
+    @property
+    def tuned_on(self) -> None:
+        """None: nothing is tuned."""
+
+
+@dataclass(frozen=True)
+class MethodId(Identity):
+    """An unlearning method with the values that are set and the ranges that are searched.
+
+    Attributes:
+        version: of the package that brings it.
+        defaults: where the search starts.
+        space: what is tuned, as text.
+    """
+
+    name: str
+    package: str
+    version: str = field(metadata={SOFTWARE: True})
+    fixed: Values
+    defaults: Values
+    space: Values
+
+
+@dataclass(frozen=True)
+class TuningId(Identity):
+    """The budget of the search and the rows that judge it.
+
+    Attributes:
+        trials: complete trainings of which the best is kept; None for a method that declares nothing to tune.
+        forget, retain: hashes of the training rows on which trials are judged.
+        design: how the first trials are placed; empty for a single one, which takes the defaults.
+        tuned_on: the seed on which the values of all seeds are found; None if each seed is tuned.
+    """
+
+    trials: int | None
+    forget: str
+    retain: str
+    design: str = ""
+    tuned_on: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainedId(Identity):
+    """What a method has made of a base model.
+
+    Attributes:
+        forget: hash of the forget rows that the method gets to see.
+        generic_labels: answers that the method trains on instead of the right ones, where it does.
+        optimiser: of the method's training.
+        dropout: None where nothing is dropped, so that passes do not matter.
+    """
+
+    start: HeldBaseId
+    method: MethodId
+    forget: str
+    generic_labels: tuple[str, ...]
+    optimiser: str
+    tuning: TuningId
+    precision: PrecisionId
+    dropout: DropoutId | None
+    libraries: Values = field(metadata={SOFTWARE: True})
+    seed: int = field(metadata={SEED: True})
+    kind: Literal["method"] = "method"
+
+    @property
+    def trials(self) -> int | None:
+        """Trials of the tuning."""
+        return self.tuning.trials
+
+    @property
+    def tuned_on(self) -> int | None:
+        """The seed on which the values of all seeds were found."""
+        return self.tuning.tuned_on
+
+
+@dataclass(frozen=True)
+class EarlierId(Identity):
+    """A result of version 0.1, which recorded hashes of settings in place of settings.
+
+    Attributes:
+        block: equal for results that may stand in one table.
+        result: its key.
+        trials: None for what is not tuned.
+        seed: None for the vanilla model.
+    """
+
+    model: ModelId
+    block: str
+    result: str
+    trials: int | None
+    seed: int | None = field(metadata={SEED: True})
+    tuned_on: int | None = None
+    kind: Literal["version 0.1"] = "version 0.1"
+
+
+@dataclass(frozen=True)
+class MetricId(Identity):
+    """A registered metric."""
+
+    name: str
+    package: str
+    version: str = field(metadata={SOFTWARE: True})
+
+
+@dataclass(frozen=True)
+class EvaluationId(Identity):
+    """A set of rows that a model is evaluated on.
+
+    Attributes:
+        name: the split, or the transfer task.
+        rows: hash of the rows.
+        labels, generic_labels: answers that predictions are sorted into.
+        metrics: what is computed beside accuracy, F1 and the kinds of answers.
+    """
+
+    name: str
+    rows: str
+    labels: tuple[str, ...]
+    generic_labels: tuple[str, ...]
+    metrics: tuple[MetricId, ...] = ()
+
+
+@dataclass(frozen=True)
+class MachineId(Identity):
+    """Where a cell was computed: nothing that a result should depend on, though rounding does."""
+
+    device: str = field(metadata={CHANCE: True})
+    cpu: str = field(metadata={CHANCE: True})
+    threads: int = field(metadata={CHANCE: True})
+    tokens_per_pass: int = field(metadata={CHANCE: True})
+
+
+@dataclass(frozen=True)
+class TableId(Identity):
+    """What the results of one table share.
+
+    Attributes:
+        start: what its methods start from; the vanilla model alone, or the hash of a version 0.1, if that is all there
+            is.
+        splits: evaluations, without the registered metrics, which some results may lack.
+    """
+
+    task: str
+    model: str
+    start: HeldBaseId | ModelId | str
+    precision: PrecisionId | None
+    splits: tuple[EvaluationId, ...]
+
+
+@dataclass(frozen=True)
+class CellId(Identity):
+    """One result: names, what was trained, how it was evaluated.
+
+    Attributes:
+        task, model, row: names, since two copies of one data set are two tables.
+        splits: evaluations of the task's own test and training splits.
+        further: evaluations of transfer tasks.
+        precision, machine: None for an `EarlierId`, which says nothing of them.
+    """
+
+    task: str
+    model: str
+    row: str
+    subject: ModelId | HeldBaseId | TrainedId | EarlierId
+    precision: PrecisionId | None
+    splits: tuple[EvaluationId, ...]
+    further: tuple[EvaluationId, ...]
+    machine: MachineId | None
+
+    @property
+    def table(self) -> TableId:
+        """What it shares with the other results of its table."""
+        start: HeldBaseId | ModelId | str
+        if isinstance(self.subject, TrainedId):
+            start = self.subject.start
+        elif isinstance(self.subject, EarlierId):
+            start = f"version 0.1, {self.subject.block}"
+        else:
+            start = self.subject
+        splits = tuple(replace(one, metrics=()) for one in self.splits)
+        return TableId(self.task, self.model, start, self.precision, splits)
+
+    @property
+    def key(self) -> str:
+        """Names the cell: results with one key differ by chance alone."""
+        return digest(self)
+
+    @property
+    def training(self) -> str:
+        """Names what is trained: the tuning study and its folder."""
+        return digest((self.task, self.model, self.row, self.subject))
+
+
+def digest(identity: object, without: tuple[str, ...] = ()) -> str:
+    """Sixteen hex digits for an identity, or several.
+
+    Args:
+        without: marks of fields to leave out, beside `CHANCE`.
+    """
+    return content_hash(_content(identity, (CHANCE, *without)))
+
+
+def differences(first: object, second: object, without: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:
+    """Name and values of each field in which two identities differ, as ``start.base.rows``.
+
+    Args:
+        without: marks of fields that may differ.
+    """
+    if is_dataclass(first) and type(first) is type(second):
+        for one in _kept(first, without):
+            for name, *found in differences(getattr(first, one.name), getattr(second, one.name), without):
+                yield (f"{one.name}.{name}".rstrip("."), found[0], found[1])
+    elif isinstance(first, tuple) and isinstance(second, tuple):
+        yield from _by_name(first, second, without)
+    elif first != second:
+        yield "", _short(first), _short(second)
+
+
+def told(identity: object, above: str = "") -> Iterator[tuple[str, str]]:
+    """Name and value of every field, as ``subject.start.base.rows``."""
+    if is_dataclass(identity):
+        for one in fields(identity):
+            yield from told(getattr(identity, one.name), f"{above}{one.name}.")
+    elif isinstance(identity, tuple) and identity and all(_name(item) is not None for item in identity):
+        for item in identity:
+            yield from told(_value(item), f"{above}{_name(item)}.")
+    elif identity not in (None, ()):
+        yield above.rstrip("."), ", ".join(map(str, identity)) if isinstance(identity, tuple) else str(identity)
+
+
+def described(found: Sequence[tuple[str, str]], most: int = 4) -> str:
+    """Names of fields with what differs in a few words, the first ones of many."""
+    texts = [f"{name} {text}" for name, text in found]
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
+
+
+def marked(first: object, second: object, mark: str) -> Iterator[tuple[str, str, str]]:
+    """Like `differences`, of the fields with this mark alone."""
+    of_others = {name for name, *_ in differences(first, second, (mark,))}
+    return (found for found in differences(first, second) if found[0] not in of_others)
+
+
+def _by_name(
+    first: tuple[object, ...], second: tuple[object, ...], without: tuple[str, ...]
+) -> Iterator[tuple[str, str, str]]:
+    """Differences of pairs and of named identities, whose place in their tuple says nothing."""
+    sides = [{_name(item): _value(item) for item in side} for side in (first, second)]
+    if None in sides[0] or None in sides[1]:
+        if first != second:
+            yield "", _short(first), _short(second)
+        return
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        for inner, *found in differences(sides[0].get(name), sides[1].get(name), without):
+            yield (f"{name}.{inner}".rstrip("."), found[0], found[1])
+
+
+def _name(item: object) -> str | None:
+    if isinstance(item, tuple) and len(item) == 2:
+        return str(item[0])
+    return getattr(item, "name", None)
+
+
+def _value(item: object) -> object:
+    return item[1] if isinstance(item, tuple) and len(item) == 2 else item
+
+
+def _short(value: object) -> str:
+    text = "none" if value in (None, (), "") else value if isinstance(value, str) else _described(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _described(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(_described(item) for item in value)
+    return str(getattr(value, "name", None) or (getattr(value, "kind", None) or value))
+
+
+def _kept(identity: Any, without: tuple[str, ...]) -> list[Field[Any]]:
+    return [one for one in fields(identity) if not any(mark in one.metadata for mark in without)]
+
+
+def _content(identity: object, without: tuple[str, ...]) -> object:
+    """The identity as JSON. Fields that have their default are left out, so that a new one leaves old keys alone."""
+    if is_dataclass(identity):
+        kept = [one for one in _kept(identity, without) if getattr(identity, one.name) != one.default]
+        return {"": type(identity).__name__} | {
+            one.name: _content(getattr(identity, one.name), without) for one in kept
+        }
+    if isinstance(identity, tuple):
+        return [_content(item, without) for item in identity]
+    return identity

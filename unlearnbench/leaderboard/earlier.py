@@ -1,0 +1,66 @@
+"""Leaderboard files of version 0.1 (schema version 1), whose results keep their place."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, Field
+
+from unlearnbench.identity import CellId, EarlierId, EvaluationId, ModelId
+from unlearnbench.leaderboard.claims import OverallClaims, TableClaims
+from unlearnbench.leaderboard.entry import Count, DataFacts, Entry, Flags, Name, Number, TrialEntry
+from unlearnbench.leaderboard.part import Part
+from unlearnbench.rows import BASE, VANILLA
+
+
+class EarlierEntry(Part):
+    """A result as version 0.1 wrote it; `block` is a hash that results of one table share."""
+
+    schema_version: Literal[1] = 1
+    key: Name
+    task: Name
+    model: Name
+    row: Name
+    title: Name
+    seed: Count | None
+    block: Name
+    preset: str
+    trial_budget: Count
+    tuned_on: Count | None = None
+    edges: dict[str, Literal["lower", "upper"]] = Field(default_factory=dict)
+    plugin: str
+    recorded: AwareDatetime
+    model_revision: str
+    data: DataFacts
+    hyperparameters: dict[str, str]
+    metrics: dict[str, Number]
+    versions: dict[str, str]
+    hardware: dict[str, str]
+    config: dict[str, Any] | None = None
+    right: dict[str, Flags] = Field(default_factory=dict)
+    trials: tuple[TrialEntry, ...] = ()
+
+    def upgraded(self) -> Entry:
+        """The same result, in tables with its like alone: what decided it is known as hashes only."""
+        tuned = self.row not in (VANILLA, BASE)
+        subject = EarlierId(
+            ModelId(self.model_revision),
+            self.block,
+            self.key,
+            self.trial_budget if tuned else None,
+            self.seed,
+            self.tuned_on,
+        )
+        rows = EvaluationId("all splits", self.data.fingerprint, (), ())
+        kept = self.model_dump(include=set(Entry.model_fields) - {"schema_version"})
+        identity = CellId(self.task, self.model, self.row, subject, None, (rows,), (), None)
+        return Entry(**{**kept, "identity": identity})
+
+
+class EarlierFile(Part):
+    """What `leaderboard.json` held."""
+
+    schema_version: Literal[1] = 1
+    overall: tuple[OverallClaims, ...] = ()
+    tables: tuple[TableClaims, ...] = ()
+    entries: tuple[EarlierEntry, ...]

@@ -205,7 +205,7 @@ def test_chart_shows_the_mean_way_of_the_best_trials() -> None:
         pytest.approx((0.5, 0.6, 0.8)),
         pytest.approx((1.0, 0.2, 0.8)),
     ]
-    assert "curves" in charts(block)
+    assert "curves" in charts(block, with_paper=False)
     assert "Forgetting curves" in to_html([block], {})
     (without,) = build_blocks(ENTRIES)
-    assert "curves" not in charts(without)
+    assert "curves" not in charts(without, with_paper=False)

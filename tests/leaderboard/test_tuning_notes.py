@@ -10,6 +10,7 @@ import pytest
 from tests.leaderboard.entries import ENTRIES, entry
 from unlearnbench.api import Choice, LogUniform
 from unlearnbench.leaderboard.blocks import build_blocks
+from unlearnbench.leaderboard.entry import TrialEntry
 from unlearnbench.leaderboard.files import from_csv, to_frame
 from unlearnbench.leaderboard.page.page import to_html
 from unlearnbench.leaderboard.render import to_markdown
@@ -31,6 +32,10 @@ def test_tables_and_pages_say_on_which_seed_was_tuned_and_what_is_at_an_edge() -
         assert all(edge in text for edge in EDGES)
     assert "values of seed 0, 2 of at most 2 trials" in to_html(blocks, {}, with_paper=False)
     assert tuning_notes(build_blocks(ENTRIES)[0]) == []
+    own = TrialEntry(number=0, values={}, objective=0.5, forget_accuracy=0.1, retain_accuracy=0.5, pruned=None)
+    taken = [one.model_copy(update={"trials": (own,)}) if one.seed else one for one in TUNED_ONCE]
+    text = to_html(build_blocks(taken), {}, with_paper=False)
+    assert "values of seed 0, 2 of at most 2 trials" in text, "the search's trials, not the one training of this seed"
 
 
 def test_both_outlive_csv(tmp_path: Path) -> None:

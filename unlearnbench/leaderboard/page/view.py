@@ -186,14 +186,14 @@ def _entry_view(entry: Entry, examples: Examples) -> EntryView:
 
 
 def _tuning(entry: Entry) -> str:
-    """How many trials there were."""
+    """How many trials there were, and whose values were taken if not its own."""
     if entry.row in (VANILLA, BASE):
         return "none: not a method"
     if entry.trial_budget is None:
         return "none: nothing to tune"
     if entry.trial_budget < 2:
         return "none: declared values"
-    count = len(entry.trials) or round(entry.metrics.get("trials", 0))
+    count = round(entry.metrics.get("trials", 0)) or len(entry.trials)
     trials = f"{count} of at most {entry.trial_budget} trials"
     return trials if entry.tuned_on in (None, entry.seed) else f"values of seed {entry.tuned_on}, {trials}"
 

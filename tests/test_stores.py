@@ -195,14 +195,30 @@ def test_cache_without_inodes_is_one_sentence_before_the_plan(
     assert "Plan" not in outcome.output
 
 
+def test_database_error_is_raised_and_not_printed_as_well(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
+        connection.execute("DROP TABLE tags")
+    with pytest.raises(Exception, match="no such table"), store.record("cell", "one"):
+        pass
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device", "/results/work"), "the disk is full: make room"),
+        (sqlite3.OperationalError("unable to open database file"), "a database of the results folder can't be opened"),
+    ],
+)
 def test_disk_that_is_full_anywhere_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, said: str
 ) -> None:
     def fail() -> None:
-        raise OSError(28, "No space left on device", "/results/work")
+        raise error
 
     monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("error: the disk is full: make room")
+    assert capsys.readouterr().err.startswith(f"error: {said}")

@@ -124,3 +124,9 @@ def quiet_mlflow() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").addFilter(_is_not_a_traceback)
+
+
+def _is_not_a_traceback(record: logging.LogRecord) -> bool:
+    """MLflow logs tracebacks of database errors (a full disk) that it raises as well."""
+    return record.exc_info is None

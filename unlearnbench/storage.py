@@ -24,6 +24,12 @@ def stop_on_full_storage(error: BaseException) -> None:
             raise UserError(
                 "the disk is full or failing (SQLite: disk I/O error): see to it and run the same command again."
             ) from error
+        # What it says if it can't make them.
+        if "unable to open database file" in text:
+            raise UserError(
+                "a database of the results folder can't be opened (SQLite: unable to open database file): make room "
+                "for files on its disk, or make the folder writable, and run the same command again."
+            ) from error
         if number in READ_ONLY or "readonly database" in text:
             raise UserError(
                 f"results or cache can't be written ({seen}): make the folder writable and run the same command again; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import random
 import shutil
@@ -21,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pandas
 import torch
 
 from tests.survival.mlflow_server import free_port, serve, stop
@@ -35,21 +37,24 @@ from unlearnbench.tracking import KIND, Store
 LEASE_SECONDS = 3.0
 DISK_BYTES = 64 << 20
 CALM_ATTEMPTS = 4
+# Log-likelihoods of a run that goes on from a snapshot are the same up to rounding.
+SAME_WITHIN = 1e-3
 IMPORTED = (
     "unlearnbench.runner", "unlearnbench.estimate", "unlearnbench.reporting", "unlearnbench.leaderboard.write",
     "unlearnbench.leaderboard.stored", "mlflow", "optuna", "transformers", "datasets", "peft", "pandas", "scipy.stats",
     "matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store",
 )  # fmt: skip
-WORDS = ("good", "dull", "warm", "slow", "bright", "thin", "grand", "flat")
+# The base model learns its rows, so that results which were made from damaged weights would be others.
 ARGUMENTS = [
-    "--models", "tiny", "--methods", "ga,npo-rt,spul", "--trials", "2", "--seeds", "0", "--config", "often.yaml",
-    "--set", "base.epochs=2", "--set", "ga.epochs=2", "--set", "npo-rt.epochs=2", "--set", "spul.epochs=2", "--quiet",
+    "--preset", "quick", "--tasks", "sst2", "--methods", "ga,npo-rt,spul", "--trials", "2", "--config", "often.yaml",
+    "--max-train", "24", "--max-test", "24", "--set", "base.epochs=16", "--set", "base.learning_rate=0.001",
+    "--set", "ga.epochs=2", "--set", "npo-rt.epochs=2", "--set", "spul.epochs=2", "--quiet",
 ]  # fmt: skip
 
 
 @dataclass
 class Arena:
-    """A folder with the data, and the results of a run that nothing disturbed."""
+    """A folder for all rounds, and the results of a run that nothing disturbed."""
 
     root: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="faults-")))
     undisturbed: dict[str, Any] = field(default_factory=dict)
@@ -61,7 +66,6 @@ class Arena:
         for module in IMPORTED:
             importlib.import_module(module)
         torch.set_num_threads(1)
-        make_data(self.root / "data")
         (self.root / "often.yaml").write_text("checkpoint_seconds: 0\n", encoding="utf-8")
         calm = Match(self.root, self.root / "calm", self.root / "calm", random.Random(0))
         calm.folder.mkdir()
@@ -71,6 +75,8 @@ class Arena:
             raise RuntimeError(calm.log.read_text(encoding="utf-8"))
         self.seconds = time.monotonic() - began
         self.undisturbed = in_child(lambda: calm.found(None))
+        if not any(metrics["train_retain_accuracy"] > 0.9 for metrics, *_ in self.undisturbed["results"].values()):
+            raise RuntimeError("the base model has not learned its rows, so that wrong weights would hardly be noticed")
         return self
 
     def __exit__(
@@ -167,8 +173,7 @@ class Match:
                     time.time = lambda: real() + skew
                 arguments = [str(self.root / "often.yaml") if one == "often.yaml" else one for one in ARGUMENTS]
                 tracking = ["--tracking-uri", self.uri] if self.uri else []
-                data = ["--tasks", f"path:{self.root / 'data'}"]
-                sys.argv = ["unlearnbench", "run", *arguments, *data, "--results", str(self.results), *tracking]
+                sys.argv = ["unlearnbench", "run", *arguments, "--results", str(self.results), *tracking]
                 main()
                 code = 0
             except SystemExit as ended:
@@ -212,9 +217,11 @@ class Match:
     def found(self, uri: str | None) -> dict[str, Any]:
         """Results, how often each cell was finished, and failed runs."""
         entries = open_entries(uri or str(self.results))
-        failed = Store(self.results, uri)._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FAILED'")
+        store = Store(self.results, uri)
+        failed = store._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FAILED'")
         return {
             "results": json.loads(json.dumps(results_of(entries))),
+            "likelihoods": {key: likelihoods(store, run.info.run_id) for key, run in store.finished_cells().items()},
             "finished": finished_runs(self.results, uri),
             "failed": [run.data.tags.get("unlearnbench.failure", "") for run in failed],
             "complete": all(entry.config and entry.right for entry in entries),
@@ -227,6 +234,10 @@ class Match:
         if found["results"] != undisturbed["results"]:
             differ = [key for key, value in undisturbed["results"].items() if found["results"].get(key) != value]
             problems.append(f"{len(differ)} cells lack or differ: {differ}")
+        for key, values in undisturbed["likelihoods"].items():
+            distance = largest_difference(values, found["likelihoods"].get(key, []))
+            if distance > SAME_WITHIN:
+                problems.append(f"{key}: log-likelihoods differ by up to {distance:.3g}")
         if set(found["finished"].values()) != {1}:
             problems.append(f"cells were finished {sorted(found['finished'].values())} times")
         if not found["complete"]:
@@ -307,13 +318,18 @@ class Match:
                 self.running.pop(pid)
 
 
-def make_data(folder: Path) -> None:
-    """Own data of 32 rows."""
-    folder.mkdir()
-    rows = [{"prompt": f"a {a} and {b} film is", "answer": ("bad", "good")[len(a) % 2]} for a in WORDS for b in WORDS]
-    for index, split in enumerate(("train_forget", "train_retain", "test_forget", "test_retain")):
-        lines = "\n".join(json.dumps(row) for row in rows[index::8])
-        (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+def likelihoods(store: Store, run_id: str) -> list[float]:
+    """log p(answer | prompt) of every example, split after split."""
+    folder = store.artifacts.find(run_id, "predictions")
+    files = sorted(folder.glob("*.parquet")) if folder else []
+    return [float(value) for file in files for value in pandas.read_parquet(file)["log_probability"]]
+
+
+def largest_difference(first: list[float], second: list[float]) -> float:
+    """Infinite if they are not as many."""
+    if len(first) != len(second):
+        return math.inf
+    return max((abs(a - b) for a, b in zip(first, second, strict=True)), default=0.0)
 
 
 def mount(folder: Path) -> bool:

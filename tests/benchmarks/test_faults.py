@@ -15,7 +15,13 @@ from benchmarks.faults.processes import Match
 from unlearnbench.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-CALM = {"results": {"a": [{"m": 1.0}, {}, {}]}, "finished": {"a": 1}, "failed": [], "complete": True}
+CALM = {
+    "results": {"a": [{"m": 1.0}, {}, {}]},
+    "likelihoods": {"a": [-1.0, -2.0]},
+    "finished": {"a": 1},
+    "failed": [],
+    "complete": True,
+}
 
 
 def test_rounds_that_were_played_are_not_played_again(tmp_path: Path) -> None:
@@ -56,6 +62,8 @@ def test_round_without_problems_has_none(match: Match) -> None:
     [
         ({"results": {"a": [{"m": 2.0}, {}, {}]}}, "1 cells lack or differ: ['a']"),
         ({"results": {}}, "1 cells lack or differ: ['a']"),
+        ({"likelihoods": {"a": [-1.0, -2.1]}}, "a: log-likelihoods differ by up to 0.1"),
+        ({"likelihoods": {"a": [-1.0]}}, "a: log-likelihoods differ by up to inf"),
         ({"finished": {"a": 2}}, "cells were finished [2] times"),
         ({"failed": ["no room"]}, "a cell is recorded as failed: no room"),
         ({"complete": False}, "a result has lost its settings or predictions"),

@@ -78,7 +78,7 @@ def test_process_that_wakes_up_while_another_one_runs_its_cell_waits_for_it(
     first = start(arguments, tmp_path / "cache")
     os.waitpid(first, os.WUNTRACED)
     second = start(arguments, tmp_path / "cache")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not second_runs.exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)

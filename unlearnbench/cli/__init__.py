@@ -36,7 +36,9 @@ def main() -> None:
     try:
         try:
             app()
-        except OSError as error:
+        except UserError:
+            raise
+        except Exception as error:
             from unlearnbench.storage import stop_on_full_storage
 
             stop_on_full_storage(error)

@@ -264,4 +264,4 @@ def _show_result(console: Console, store: Store, keys: set[str]) -> None:
     if entries:
         written = write_leaderboard(entries, store.results, failed=list(store.failed_cells().values()))
         names = ", ".join(path.name for path in written)
-        console.print(f"leaderboard of {store.results}: {names}", markup=False, highlight=False, soft_wrap=True)
+        console.print(safe(f"leaderboard of {store.results}: {names}"), markup=False, highlight=False, soft_wrap=True)

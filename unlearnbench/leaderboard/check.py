@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from unlearnbench.config import RunConfig
 from unlearnbench.identity import digest
 from unlearnbench.leaderboard.entry import SPLITS, Entry
+from unlearnbench.leaderboard.sets import evaluated, prefix
 from unlearnbench.rows import BASE, VANILLA
 
 NEEDED_VERSIONS = ("unlearnbench", "torch", "transformers", "python")
@@ -64,8 +65,9 @@ def _numbers(entry: Entry) -> list[str]:
             problems.append(f"data.sizes says that {split} has no examples")
         elif entry.metrics.get(f"{split}_examples") not in (None, entry.data.sizes[split]):
             problems.append(f"{split}_examples and data.sizes give {split} different numbers of examples")
+    shares = {f"{prefix(name)}_{kind}" for name in evaluated(entry) for kind in ("accuracy", "f1", *FATES)}
     for metric, value in entry.metrics.items():
-        if metric.endswith(("_accuracy", "_f1", *(f"_{fate}" for fate in FATES))) and not 0 <= value <= 1:
+        if metric in shares and not 0 <= value <= 1:
             problems.append(f"{metric} is {value}, but must be between 0 and 1")
         if metric.endswith(("_seconds", "_bytes", "_parameters")) and value < 0:
             problems.append(f"{metric} is {value}, but must not be negative")
@@ -76,14 +78,14 @@ def _predictions(entry: Entry) -> list[str]:
     """The single predictions must make up the accuracies."""
     problems = []
     for name, flags in entry.right.items():
-        prefix = name if name in SPLITS else f"transfer_{name}"
-        accuracy = entry.metrics.get(f"{prefix}_accuracy")
-        examples = entry.data.sizes.get(name) if name in SPLITS else entry.metrics.get(f"{prefix}_examples", len(flags))
+        start = prefix(name)
+        accuracy = entry.metrics.get(f"{start}_accuracy")
+        examples = entry.data.sizes.get(name) if name in SPLITS else entry.metrics.get(f"{start}_examples", len(flags))
         share = flags.count("1") / len(flags) if flags else 0.0
         if not flags or len(flags) != examples:
             problems.append(f"right.{name} has {len(flags)} flags, but the split {examples} examples")
         elif accuracy is None or abs(share - accuracy) > 1e-6:
-            problems.append(f"right.{name} makes an accuracy of {share:.4f}, but {prefix}_accuracy is {accuracy}")
+            problems.append(f"right.{name} makes an accuracy of {share:.4f}, but {start}_accuracy is {accuracy}")
     return problems
 
 

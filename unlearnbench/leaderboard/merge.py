@@ -10,6 +10,7 @@ from statistics import stdev
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import line_key
+from unlearnbench.leaderboard.sets import evaluated, prefix
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 
 # Two evaluations of one model may differ by this much: passes are cut otherwise, and round otherwise.
@@ -76,9 +77,8 @@ def contradiction(first: Entry, second: Entry, seeds: Sequence[Entry]) -> str | 
     """
     oldest = {entry.seed: entry for entry in reversed(seeds)}
     same = _where(first) == _where(second)
-    for metric in sorted(first.metrics.keys() & second.metrics.keys()):
-        if not metric.endswith("_accuracy"):
-            continue
+    both = first.metrics.keys() & second.metrics.keys()
+    for metric in [f"{prefix(name)}_accuracy" for name in evaluated(first) if f"{prefix(name)}_accuracy" in both]:
         values = [entry.metrics[metric] for entry in oldest.values() if metric in entry.metrics]
         allowed = SAME_WITHIN if same or first.seed is None else _between_seeds(values)
         if abs(first.metrics[metric] - second.metrics[metric]) > allowed:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from unlearnbench.leaderboard.entry import SPLITS, Entry
+from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.sets import prefix, transfer_tasks
 from unlearnbench.leaderboard.statistics import Floats, Score
 from unlearnbench.objective import trade_off
 
@@ -53,7 +54,7 @@ def _gradients(forget: Floats, retain: Floats, base: Floats) -> tuple[Floats, Fl
 
 def metric_name(split: str) -> str:
     """The accuracy metric of a split or transfer task."""
-    return f"{split}_accuracy" if split in SPLITS else f"transfer_{split}_accuracy"
+    return f"{prefix(split)}_accuracy"
 
 
 def scores_of(entries: Sequence[Entry], bases: Mapping[int | None, Entry]) -> dict[str, Score]:
@@ -73,12 +74,7 @@ def scores_of(entries: Sequence[Entry], bases: Mapping[int | None, Entry]) -> di
 
 def _judged(entries: Sequence[Entry]) -> list[str]:
     """Test splits and transfer tasks that every entry was evaluated on."""
-    transfers = set.intersection(
-        *({name for name in entry.metrics if name.startswith("transfer_")} for entry in entries)
-    )
-    names = sorted(
-        name.removeprefix("transfer_").removesuffix("_accuracy") for name in transfers if name.endswith("_accuracy")
-    )
+    names = sorted(set.intersection(*(transfer_tasks(entry) for entry in entries)))
     return ["test_forget", "test_retain", *names]
 
 
@@ -86,8 +82,7 @@ def _size(entry: Entry, split: str) -> int:
     """The number of test examples."""
     if split in entry.right:
         return len(entry.right[split])
-    name = f"{split}_examples" if split in SPLITS else f"transfer_{split}_examples"
-    return int(entry.metrics.get(name, entry.data.sizes.get(split, 0)))
+    return int(entry.metrics.get(f"{prefix(split)}_examples", entry.data.sizes.get(split, 0)))
 
 
 def _flags(entries: Sequence[Entry], split: str) -> Floats | None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
+from unlearnbench.choosing import check_settings, choose_methods, choose_tasks
 from unlearnbench.config import RunConfig
 from unlearnbench.data.checks import check_generic_labels
 from unlearnbench.data.folder_task import PREFIX, FolderTask
 from unlearnbench.data.store import TaskData, TransferData, load_task, load_transfer
-from unlearnbench.errors import UserError, nearest
 from unlearnbench.hyperparameters import Choice, Hyperparameter, LogUniform, declared
 from unlearnbench.identify import base_id, evaluation_ids, machine, precision, trained_id, transfer_ids
 from unlearnbench.identity import SEED, BaseId, CellId, HeldBaseId, ModelId, TrainedId, digest
@@ -21,7 +20,6 @@ from unlearnbench.metrics import Metric
 from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
 from unlearnbench.plugins import Origin, Registered, Registry
 from unlearnbench.rows import BASE, VANILLA
-from unlearnbench.task import Task, TransferTask
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ def build_grid(config: RunConfig, registry: Registry) -> list[Cell]:
     """
     tasks, transfers = choose_tasks(config, registry)
     methods = choose_methods(config, registry)
-    _check_settings(config, registry)
+    check_settings(config, registry)
     specs = [(find_model(name, registry.models), name) for name in dict.fromkeys(config.models)]
     loaded = [load_task(task, origin, config) for task, origin in tasks]
     for data in loaded:
@@ -237,59 +235,6 @@ def shard_of(cells: list[Cell], part: int, parts: int) -> list[Cell]:
     return [cell for cell in cells if group(cell) in mine]
 
 
-def choose_tasks(config: RunConfig, registry: Registry) -> tuple[list[tuple[Task, Origin]], list[TransferTask]]:
-    """The tasks and transfer tasks that the configuration names.
-
-    Raises:
-        UserError: a name is unknown, or a transfer task is named without the task whose models it evaluates.
-    """
-    names = list(registry.tasks) if "all" in config.tasks else list(dict.fromkeys(config.tasks))
-    tasks: list[tuple[Task, Origin]] = []
-    transfers: list[TransferTask] = []
-    for name in names:
-        if name.startswith(PREFIX):
-            folder = FolderTask(Path(name.removeprefix(PREFIX)).expanduser())
-            folder.name = f"{PREFIX}{folder.title}"
-            tasks.append((folder, Origin(name, "own data", folder.identity())))
-            continue
-        made = make_task(registry.task(name), config)
-        if isinstance(made, TransferTask):
-            transfers.append(made)
-        else:
-            tasks.append((made, registry.tasks[name].origin))
-    trained = {task.name for task, _ in tasks}
-    for transfer in transfers:
-        if transfer.unlearned_on not in trained:
-            raise UserError(
-                f"task {transfer.name!r} is a transfer task: it evaluates models unlearned on "
-                f"{transfer.unlearned_on!r} and trains none of its own. Name both: "
-                f"--tasks {transfer.unlearned_on},{transfer.name}."
-            )
-    return tasks, transfers
-
-
-def make_task(task: type[Task] | type[TransferTask], config: RunConfig) -> Task | TransferTask:
-    """The task with the options the configuration sets."""
-    from pydantic import ValidationError
-
-    settings = config.set.get(task.name, {})
-    for name in settings:
-        if name not in task.Options.model_fields:
-            raise UserError(f"task {task.name} has no option {name!r}: {nearest(name, task.Options.model_fields)}")
-    try:
-        return task(task.Options(**settings))
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{task.name}.{option} is {first['input']!r}: {first['msg'].lower()}.") from None
-
-
-def choose_methods(config: RunConfig, registry: Registry) -> list[Registered[type[Method]]]:
-    """The methods that the configuration names."""
-    names = list(registry.methods) if "all" in config.methods else list(dict.fromkeys(config.methods))
-    return [registry.method(name) for name in names]
-
-
 def _choice(registered: Registered[type[Method]], model: ResolvedModel, config: RunConfig) -> MethodChoice:
     method = registered.item
     own = model.spec.hyperparameters.get(method.name, {})
@@ -311,16 +256,3 @@ def _choice(registered: Registered[type[Method]], model: ResolvedModel, config: 
         space=space,
         tunable=any(isinstance(parameter, Choice | LogUniform) for parameter in parameters.values()),
     )
-
-
-def _check_settings(config: RunConfig, registry: Registry) -> None:
-    """Settings must belong to something installed; those of tasks and methods that are not run are checked, too."""
-    known = [*registry.tasks, *registry.methods]
-    for name, settings in config.set.items():
-        if name in registry.methods:
-            registry.methods[name].item(**settings)
-        elif name in registry.tasks:
-            make_task(registry.tasks[name].item, config)
-        else:
-            setting = f"{name}.{next(iter(settings), '...')}"
-            raise UserError(f"setting {setting}: no task or method is called {name!r}: {nearest(name, known)}")

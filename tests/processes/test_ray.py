@@ -18,7 +18,7 @@ from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.tracking import AHEAD, KEY, KIND, Store
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("ray", reason="Ray is not installed (pip install unlearnbench[ray])")
+pytest.importorskip("ray", reason="Ray is not installed (pip install -e '.[ray]')")
 
 
 def command(model_folder: Path, data_folder: Path, results: Path, *more: str) -> list[str]:

@@ -7,17 +7,17 @@ import sys
 import typer
 from rich.console import Console
 
-from unlearnbench.cli import check, compare, data, doctor, leaderboard, listing, new, run, study, ui
+from unlearnbench.cli import check, compare, data, doctor, leaderboard, listing, new, run, study, ui, version
 from unlearnbench.errors import UserError
 from unlearnbench.threads import wait_passively
 
 app = typer.Typer(
     name="unlearnbench",
-    help="Benchmark LLM unlearning: tasks x methods x models, tuned, tracked, comparable.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.callback()(version.main)
 app.command("run")(run.run)
 app.command("list")(listing.show_list)
 app.command("doctor")(doctor.doctor)

@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from unlearnbench.choosing import check_names, choose_tasks, make_task
 from unlearnbench.cli.options import merged, names
 from unlearnbench.config import build_config
 from unlearnbench.plugins import registry
 from unlearnbench.safe_text import printable
+from unlearnbench.task import TransferTask
 
 if TYPE_CHECKING:
     from unlearnbench.task import Example
@@ -44,12 +46,6 @@ def show(
     samples: Annotated[int, typer.Option(min=0, help="Examples of each split to show.")] = 2,
 ) -> None:
     """Print sizes, label balance, forget groups, provenance and samples of a task's splits."""
-    from unlearnbench.data.store import load_task, load_transfer
-    from unlearnbench.grid import choose_tasks
-    from unlearnbench.quiet import quiet_libraries
-    from unlearnbench.task import TransferTask
-
-    quiet_libraries()
     flags: dict[str, Any] = {
         "preset": preset,
         "tasks": names(task),
@@ -62,9 +58,14 @@ def show(
     whole = config.model_copy(update={"max_train": None, "max_test": None})
     console = Console()
     known = registry()
-    if task in known.tasks and issubclass(known.tasks[task].item, TransferTask):
-        from unlearnbench.grid import make_task
+    transfer_names = {name for name, one in known.tasks.items() if issubclass(one.item, TransferTask)}
+    # A transfer task has rows of its own, so that it can be looked at alone.
+    check_names(config.model_copy(update={"tasks": ()}) if task in transfer_names else config, known)
+    from unlearnbench.data.store import load_task, load_transfer
+    from unlearnbench.quiet import quiet_libraries
 
+    quiet_libraries()
+    if task in transfer_names:
         transfer = make_task(known.tasks[task].item, config)
         assert isinstance(transfer, TransferTask)
         data, all_data = (load_transfer(transfer, some) for some in (config, whole))

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from unlearnbench.choosing import check_names
 from unlearnbench.cli.listing import print_problems
 from unlearnbench.cli.options import (
     Assignments,
@@ -125,6 +126,23 @@ class Where:
     gpus_per_cell: float
 
 
+def check_executor(where: Where) -> None:
+    """Refuses options of an executor that is not used, and one that is not installed.
+
+    Raises:
+        UserError: as said.
+    """
+    if where.executor == "ray":
+        from unlearnbench.processes.ray import check_ray
+
+        check_ray()
+        return
+    given = {"--ray-address": where.ray_address, "--gpus-per-cell": where.gpus_per_cell}
+    for option, value in given.items():
+        if value:
+            raise UserError(f"{option} is {value}, but cells run on this machine: add --executor ray, or leave it out.")
+
+
 def _run(
     config: RunConfig,
     console: Console,
@@ -136,6 +154,10 @@ def _run(
     quiet: bool,
 ) -> int:
     """Returns the exit code: 0, or 1 when a cell failed, or 130 after Ctrl-C."""
+    known = registry()
+    print_problems(known)
+    check_names(config, known)
+    check_executor(where)
     from unlearnbench.quiet import quiet_libraries
 
     quiet_libraries()
@@ -147,8 +169,6 @@ def _run(
     from unlearnbench.reporting import duration, make_display
     from unlearnbench.tracking import Store
 
-    known = registry()
-    print_problems(known)
     if not quiet:
         console.print(preset_statement(config.preset), markup=False, highlight=False)
     check_cache()

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from unlearnbench.choosing import check_names
 from unlearnbench.cli.options import (
     Assignments,
     ConfigFile,
@@ -69,6 +70,8 @@ def study(
 
 def _run(name: str, config: RunConfig, console: Console, quiet: bool) -> int:
     """Returns the exit code: 0, or 1 when a cell failed, or 130 after Ctrl-C."""
+    known = registry()
+    check_names(config, known)
     from unlearnbench.quiet import quiet_libraries
 
     quiet_libraries()
@@ -83,7 +86,6 @@ def _run(name: str, config: RunConfig, console: Console, quiet: bool) -> int:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     announce(preset_statement(config.preset))
-    known = registry()
     if name == "embedding":
         planned = [(Point({"study": name}, config), only_prompted(build_grid(config, known)))]
     else:

@@ -22,15 +22,8 @@ class FolderTask(Task):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        if folder.is_file():
-            raise UserError(
-                f"task folder {str(folder)!r} is a file: name the folder that holds the four files (archives are not "
-                "read, unpack them first)."
-            )
-        if not folder.is_dir():
-            raise UserError(f"task folder {str(folder)!r} does not exist: name a folder as --tasks path:DIR.")
         self.folder = folder
-        self.files = {name: self._file(name) for name in SPLIT_NAMES}
+        self.files = find_files(folder)
         self.title = folder.resolve().name
         self._splits = Splits(
             **{name: _read(path) for name, path in self.files.items()},
@@ -46,15 +39,32 @@ class FolderTask(Task):
     def splits(self, source: DataSource, seed: int) -> Splits:
         return self._splits
 
-    def _file(self, name: str) -> Path:
-        for suffix in (".jsonl", ".parquet"):
-            path = self.folder / f"{name}{suffix}"
-            if path.is_file():
-                return path
+
+def find_files(folder: Path) -> dict[str, Path]:
+    """The file of each split, by its name.
+
+    Raises:
+        UserError: there is no such folder, or a file is not in it.
+    """
+    if folder.is_file():
         raise UserError(
-            f"task folder {self.folder} has no {name}.jsonl or {name}.parquet: it needs the four files "
-            f"{', '.join(SPLIT_NAMES)}, each with the columns prompt and answer."
+            f"task folder {str(folder)!r} is a file: name the folder that holds the four files (archives are not "
+            "read, unpack them first)."
         )
+    if not folder.is_dir():
+        raise UserError(f"task folder {str(folder)!r} does not exist: name a folder as --tasks path:DIR.")
+    return {name: _file(folder, name) for name in SPLIT_NAMES}
+
+
+def _file(folder: Path, name: str) -> Path:
+    for suffix in (".jsonl", ".parquet"):
+        path = folder / f"{name}{suffix}"
+        if path.is_file():
+            return path
+    raise UserError(
+        f"task folder {folder} has no {name}.jsonl or {name}.parquet: it needs the four files "
+        f"{', '.join(SPLIT_NAMES)}, each with the columns prompt and answer."
+    )
 
 
 def _read(path: Path) -> tuple[Example, ...]:

@@ -6,6 +6,7 @@ Ray starts them where there is room; what they do is decided as for those of one
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,16 +22,25 @@ ENVIRONMENT = ("UNLEARNBENCH_CACHE", "UNLEARNBENCH_DATA_ROOT", "HF_HOME", "HF_HU
 EVENTS_EVERY_SECONDS = 0.1
 
 
+def check_ray() -> None:
+    """Refuses an executor that is not installed; nothing is imported.
+
+    Raises:
+        UserError: Ray is not installed.
+    """
+    if find_spec("ray") is None:
+        raise UserError("--executor ray needs Ray, which is not installed: `pip install ray` adds it.")
+
+
 def connect(address: str | None, gpus_per_cell: float) -> int:
     """Connects to a cluster, or starts one on this machine; returns how many cells it can run at once.
 
     Raises:
         UserError: Ray is not installed, the cluster does not answer, or it has no such GPU.
     """
-    try:
-        import ray
-    except ImportError:
-        raise UserError("--executor ray needs Ray: install it with `pip install unlearnbench[ray]`.") from None
+    check_ray()
+    import ray
+
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     try:
         ray.init(address=address, runtime_env={"env_vars": environment}, ignore_reinit_error=True)

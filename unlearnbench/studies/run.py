@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from unlearnbench.choosing import choose_methods
 from unlearnbench.config import RunConfig
 from unlearnbench.errors import UserError
 from unlearnbench.estimate import Estimator
-from unlearnbench.grid import Cell, build_grid, choose_methods
+from unlearnbench.grid import Cell, build_grid
 from unlearnbench.hyperparameters import declared
 from unlearnbench.leaderboard.stored import read_entries
 from unlearnbench.plugins import Registry

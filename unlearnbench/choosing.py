@@ -1,0 +1,109 @@
+"""Which tasks, methods and models a configuration names; nothing heavy is imported to answer a wrong name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unlearnbench.config import RunConfig
+from unlearnbench.data.folder_task import PREFIX, FolderTask, find_files
+from unlearnbench.errors import UserError, nearest
+from unlearnbench.method import Method
+from unlearnbench.models.resolve import find_model
+from unlearnbench.plugins import Origin, Registered, Registry
+from unlearnbench.task import Task, TransferTask
+
+
+def check_names(config: RunConfig, registry: Registry) -> None:
+    """Refuses what can be refused without reading a row or a weight, so that it is answered at once.
+
+    Raises:
+        UserError: a name is unknown, a setting belongs to nothing or is out of its range, or a folder is not there.
+    """
+    for name in config.tasks:
+        if name.startswith(PREFIX):
+            find_files(task_folder(name))
+    choose_tasks(config.model_copy(update={"tasks": tuple(_named(config))}), registry)
+    choose_methods(config, registry)
+    check_settings(config, registry)
+    for name in config.models:
+        find_model(name, registry.models)
+    if isinstance(config.data_root, Path) and _named(config) and not config.data_root.is_dir():
+        raise UserError(
+            f"data root {str(config.data_root)!r} is not a folder: name one in hub layout (DIR/owner/name), hub, or "
+            "bundled with --data-root."
+        )
+
+
+def _named(config: RunConfig) -> list[str]:
+    return [name for name in config.tasks if not name.startswith(PREFIX)]
+
+
+def task_folder(name: str) -> Path:
+    """The folder of a task that is given as ``path:DIR``."""
+    return Path(name.removeprefix(PREFIX)).expanduser()
+
+
+def choose_tasks(config: RunConfig, registry: Registry) -> tuple[list[tuple[Task, Origin]], list[TransferTask]]:
+    """The tasks and transfer tasks that the configuration names.
+
+    Raises:
+        UserError: a name is unknown, or a transfer task is named without the task whose models it evaluates.
+    """
+    names = list(registry.tasks) if "all" in config.tasks else list(dict.fromkeys(config.tasks))
+    tasks: list[tuple[Task, Origin]] = []
+    transfers: list[TransferTask] = []
+    for name in names:
+        if name.startswith(PREFIX):
+            folder = FolderTask(task_folder(name))
+            folder.name = f"{PREFIX}{folder.title}"
+            tasks.append((folder, Origin(name, "own data", folder.identity())))
+            continue
+        made = make_task(registry.task(name), config)
+        if isinstance(made, TransferTask):
+            transfers.append(made)
+        else:
+            tasks.append((made, registry.tasks[name].origin))
+    trained = {task.name for task, _ in tasks}
+    for transfer in transfers:
+        if transfer.unlearned_on not in trained:
+            raise UserError(
+                f"task {transfer.name!r} is a transfer task: it evaluates models unlearned on "
+                f"{transfer.unlearned_on!r} and trains none of its own. Name both: "
+                f"--tasks {transfer.unlearned_on},{transfer.name}."
+            )
+    return tasks, transfers
+
+
+def make_task(task: type[Task] | type[TransferTask], config: RunConfig) -> Task | TransferTask:
+    """The task with the options the configuration sets."""
+    from pydantic import ValidationError
+
+    settings = config.set.get(task.name, {})
+    for name in settings:
+        if name not in task.Options.model_fields:
+            raise UserError(f"task {task.name} has no option {name!r}: {nearest(name, task.Options.model_fields)}")
+    try:
+        return task(task.Options(**settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{task.name}.{option} is {first['input']!r}: {first['msg'].lower()}.") from None
+
+
+def choose_methods(config: RunConfig, registry: Registry) -> list[Registered[type[Method]]]:
+    """The methods that the configuration names."""
+    names = list(registry.methods) if "all" in config.methods else list(dict.fromkeys(config.methods))
+    return [registry.method(name) for name in names]
+
+
+def check_settings(config: RunConfig, registry: Registry) -> None:
+    """Settings must belong to something installed; those of tasks and methods that are not run are checked, too."""
+    known = [*registry.tasks, *registry.methods]
+    for name, settings in config.set.items():
+        if name in registry.methods:
+            registry.methods[name].item(**settings)
+        elif name in registry.tasks:
+            make_task(registry.tasks[name].item, config)
+        else:
+            setting = f"{name}.{next(iter(settings), '...')}"
+            raise UserError(f"setting {setting}: no task or method is called {name!r}: {nearest(name, known)}")

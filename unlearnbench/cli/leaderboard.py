@@ -109,6 +109,25 @@ def check(
 
 
 @app.command()
+def picture(
+    source: Annotated[str, typer.Argument(help="Results folder, leaderboard file or folder, or MLflow URI.")],
+    output: Annotated[Path, typer.Option(help="SVG file to write.")] = Path("leaderboard.svg"),
+) -> None:
+    """Draw each task's forget and retain accuracies as an SVG that suits light and dark pages."""
+    from unlearnbench.leaderboard.blocks import build_blocks
+    from unlearnbench.leaderboard.page.picture import to_svg
+    from unlearnbench.leaderboard.reading import read_leaderboard
+    from unlearnbench.whole import write_whole
+
+    entries, _ = read_leaderboard(source)
+    try:
+        write_whole({output: to_svg(build_blocks(entries))})
+    except OSError as error:
+        raise UserError(f"{output} can't be written ({error.strerror}): name another file with --output.") from None
+    typer.echo(safe(f"written: {output}"))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of leaderboard.json."""
     import json

@@ -43,7 +43,7 @@ def charts(block: Block, with_paper: bool) -> dict[str, Spec]:
         "parameters": cost_chart(block, "trained parameters", lambda line: line.mean.get(trained), count),
         "memory": cost_chart(block, "peak memory of training, GiB", lambda line: line.mean.get(peak), gibibytes),
     }
-    return {name: _styled(chart) for name, chart in made.items() if chart is not None}
+    return {name: styled(chart) for name, chart in made.items() if chart is not None}
 
 
 def trade_off_chart(block: Block, published: Sequence[Line]) -> alt.TopLevelMixin:
@@ -294,10 +294,10 @@ def rank_chart(overall: Overall) -> Spec:
             x=alt.X("place:Q", scale=scale), y=y, tooltip=["title:N", "letter:N"]
         ),
     )
-    return _styled(chart.properties(width="container", height=STEP * count))
+    return styled(chart.properties(width="container", height=STEP * count))
 
 
-def _styled(chart: alt.TopLevelMixin) -> Spec:
+def styled(chart: alt.TopLevelMixin) -> Spec:
     """Text and lines in the colour of the page's own text, so that one chart suits light and dark pages."""
     ink = "currentColor"
     styled = (

@@ -26,7 +26,9 @@ from benchmarks.measure import Comparison, best_matmul_rate, compare, compare_ev
 from benchmarks.profiles import write_profile
 from benchmarks.whole import seconds_of_a_small_cell, seconds_of_preset_quick
 from unlearnbench.config import ModelConfig
+from unlearnbench.errors import first_line
 from unlearnbench.models.loading import compute_dtype
+from unlearnbench.whole import write_whole
 
 EVALUATED = 128
 
@@ -53,22 +55,54 @@ def to_markdown(lines: Sequence[Comparison], wholes: dict[str, float], note: str
 
 
 class Results:
-    """What has been measured, in a file that is written after every line."""
+    """What has been measured, in a file that is written after every line.
+
+    Attributes:
+        measured: values by key.
+        not_done: reasons by key of what `attempt` could not measure.
+    """
 
     def __init__(self, file: Path, conditions: dict[str, Any]) -> None:
         self._file = file
         found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         same = isinstance(found, dict) and found.get("conditions") == conditions
-        self._found: dict[str, Any] = found if same else {"conditions": conditions, "measured": {}}
+        self._conditions = conditions
+        self.measured: dict[str, Any] = found["measured"] if same else {}
+        self.not_done: dict[str, str] = found.get("not done", {}) if same else {}
 
     def get(self, key: str, measure: Callable[[], Any]) -> Any:
         """What was measured under `key`, or is now; plain JSON values."""
-        measured = self._found["measured"]
-        if key not in measured:
-            measured[key] = measure()
-            self._file.write_text(json.dumps(self._found, indent=1), encoding="utf-8")
-            print(key, measured[key], flush=True)
-        return measured[key]
+        if key not in self.measured:
+            self.measured[key] = measure()
+            self.not_done.pop(key, None)
+            self._write()
+            print(key, self.measured[key], flush=True)
+        return self.measured[key]
+
+    def attempt(self, key: str, measure: Callable[[], Any]) -> Any | None:
+        """As `get`; None if `measure` raises, which is noted with its reason and tried again the next time."""
+        if key not in self.measured:
+            self._note(key, "the process ended while this was measured")
+            try:
+                return self.get(key, measure)
+            except (Exception, SystemExit) as error:
+                self._note(key, f"{type(error).__name__}: {first_line(error)}")
+                print(f"not done: {key}: {self.not_done[key]}", flush=True)
+                return None
+        return self.measured[key]
+
+    def forget(self, key: str) -> None:
+        """Lets what was measured under `key` be measured again."""
+        self.measured.pop(key, None)
+
+    def _note(self, key: str, reason: str) -> None:
+        self.not_done[key] = reason
+        self._write()
+
+    def _write(self) -> None:
+        kept = {"not done": self.not_done} if self.not_done else {}
+        found = {"conditions": self._conditions, "measured": self.measured, **kept}
+        write_whole({self._file: json.dumps(found, indent=1)})
 
 
 def main() -> None:

@@ -39,8 +39,8 @@ class Rows:
     indices: list[int]
 
 
-def pad_rows(examples: Sequence[Encoded]) -> Rows:
-    """All rows padded on the right to the longest."""
+def pad_rows(examples: Sequence[Encoded], device: str = "cpu") -> Rows:
+    """All rows padded on the right to the longest, on a device."""
     length = max(len(example.ids) for example in examples)
     ids = torch.zeros(len(examples), length, dtype=torch.long)
     mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
@@ -48,7 +48,7 @@ def pad_rows(examples: Sequence[Encoded]) -> Rows:
         ids[row, : len(example.ids)] = torch.tensor(example.ids)
         mask[row, : len(example.ids)] = 1
         labels[row, example.answer_start : len(example.ids)] = torch.tensor(example.answer)
-    return Rows(ids, mask, labels, list(range(len(examples))))
+    return Rows(ids.to(device), mask.to(device), labels.to(device), list(range(len(examples))))
 
 
 def prompted(network: PreTrainedModel, tokens: int) -> PeftModel:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
+import unlearnbench.cost
 from unlearnbench.cost import Cost, measured
 from unlearnbench.result import CellResult
 
@@ -24,6 +29,23 @@ def test_peak_memory_is_that_of_the_stage() -> None:
     assert large.peak_memory_bytes - small.peak_memory_bytes > 150 * MEBIBYTE
     assert small.peak_memory_bytes > MEBIBYTE
     assert small.wall_seconds >= 0.01
+
+
+def test_peak_memory_is_known_on_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """There is neither /proc nor the module `resource`."""
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=123 * MEBIBYTE))
+    monkeypatch.setattr(psutil, "Process", lambda: process)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(unlearnbench.cost, "PROCESS", tmp_path / "none")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    with measured() as found:
+        pass
+    assert found.peak_memory_bytes == 123 * MEBIBYTE
+
+
+def test_costs_are_imported_without_resource() -> None:
+    code = "import sys; sys.modules['resource'] = None; import unlearnbench.cost"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_every_stage_is_recorded_on_its_own() -> None:

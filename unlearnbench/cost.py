@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ class Cost:
         wall_seconds: time on the clock.
         gpu_seconds: time between CUDA events around the stage, 0 without a GPU.
         peak_memory_bytes: most GPU memory allocated at once; without a GPU the process's largest resident set during
-            the stage, on systems other than Linux since the process began.
+            the stage, on systems other than Linux since the process began (Windows: of its working set).
     """
 
     wall_seconds: float = 0.0
@@ -77,5 +76,12 @@ def _peak_resident_bytes() -> int:
         for line in (PROCESS / "status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    # Windows has no such module.
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks.cases import (
+    SMOLLM2_135M,
     Case,
     Settings,
     base_case,
@@ -24,14 +26,12 @@ from benchmarks.growth import Point, draw
 from benchmarks.measure import Comparison, PeakBytes, check_equal, compare, compare_evaluation
 from benchmarks.profiles import write_profile
 
-
-@pytest.fixture(autouse=True)
-def small_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.cases.VOCABULARY", 500)
+SMALL = replace(SMOLLM2_135M, vocabulary=500)
 
 
 def make_case(name: str, dtype: torch.dtype = torch.float32) -> Case:
-    settings, rows = Settings(1, dtype), [make_rows(count, evenly_up_to(12), seed=count) for count in (3, 4)]
+    settings = Settings(1, dtype, shape=SMALL)
+    rows = [make_rows(count, evenly_up_to(12), count, SMALL.vocabulary) for count in (3, 4)]
     if name == "spul":
         return spul_case(settings, *rows, 4)
     if name in ("lora", "qlora"):
@@ -64,7 +64,8 @@ def test_comparison_has_ratios_memory_and_roofline() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_evaluations_predict_the_same_tokens(dtype: torch.dtype) -> None:
-    line = compare_evaluation(Settings(1, dtype), make_rows(5, evenly_up_to(12), seed=3), tokens=4, repeats=1)
+    rows = make_rows(5, evenly_up_to(12), 3, SMALL.vocabulary)
+    line = compare_evaluation(Settings(1, dtype, shape=SMALL), rows, tokens=4, repeats=1)
     assert (line.rows, line.ratio > 0) == (5, True)
 
 

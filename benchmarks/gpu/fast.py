@@ -24,6 +24,8 @@ GOALS = {"spul": 4.0, "npo-rt": 2.5, "evaluation": 4.0}
 MEMORY_GOAL = 3.0
 UTILISATION_GOAL = 0.45
 SLOWER_THAN_BEST = 0.05
+# Share of tokens that may differ where only time is measured: the largest logits of random weights are nearly tied.
+NEARLY_TIED = 0.25
 # Dense bfloat16 operations per second by NVIDIA's data sheets, by a part of the name that torch gives the card.
 NOMINAL_RATES = {"H100 80GB HBM3": 989e12, "H200": 989e12, "A100": 312e12}
 SPREADS = (1.05, 1.25, 1.5, 2.0, 4.0)
@@ -104,7 +106,8 @@ def _largest_batch(setup: Setup, measure: Callable[[int], Comparison]) -> Compar
 def _evaluation(setup: Setup, shape: Shape, task: str) -> Finding:
     settings = settings_of(setup, shape, "SST-2")
     rows = make_rows(32 if setup.small else 256, row_lengths(setup)[task], 3, shape.vocabulary)
-    line = compare_evaluation(settings, rows, PROMPT_TOKENS, 3 if setup.on_gpu else 1)
+    repeats = 3 if setup.on_gpu else 1
+    line = compare_evaluation(settings, rows, PROMPT_TOKENS, repeats, may_differ=NEARLY_TIED)
     return Finding(line.ratio >= GOALS["evaluation"], asdict(line))
 
 

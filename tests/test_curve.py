@@ -65,7 +65,7 @@ def trained(
 ) -> tuple[dict[str, torch.Tensor], Trained, Workbench]:
     """The weights (or the prompt) that the method makes, facts about the training, and where it took place."""
     assert cell.choice is not None
-    bench = Workbench(cell.workplace, [])
+    bench = Workbench(cell.workplace)
     model, facts = bench.unlearn(cell.choice.build({}), on_step, checkpoints)
     state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     return (state if model.prompt is None else {"prompt": model.prompt.clone()}), facts, bench
@@ -125,7 +125,7 @@ def test_points_are_what_plain_transformers_predicts_then(make_cell: MakeCell) -
         found[progress.step] = (shares[0], shares[1])
 
     assert cell.choice is not None
-    bench = Workbench(cell.workplace, [])
+    bench = Workbench(cell.workplace)
     _, facts = bench.unlearn(cell.choice.build({}), lambda progress: plainly(bench, progress))
     assert {point.step: (point.forget_accuracy, point.retain_accuracy) for point in facts.curve[1:]} == found
 

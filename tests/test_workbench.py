@@ -38,7 +38,7 @@ def cell_of(method: str, model: Path, data: Path, checkpointing: bool = False) -
 def prepared(method: str, model: Path, data: Path, checkpointing: bool = False) -> tuple[Workbench, Method]:
     cell = cell_of(method, model, data, checkpointing)
     assert cell.choice is not None
-    return Workbench(cell.workplace, []), cell.choice.build({})
+    return Workbench(cell.workplace), cell.choice.build({})
 
 
 def settled(network: torch.nn.Module) -> bool:

@@ -220,18 +220,18 @@ def by_the_engine(case: Case) -> Outcome:
     cell = case.cell
     assert cell.choice is not None
     method = cell.choice.build(cell.choice.defaults)
-    bench = Workbench(cell.workplace, [])
+    bench = Workbench(cell.workplace)
     if case.killed:
         with pytest.raises(KilledError):
             bench.weights.base(dying(5))
-        bench = Workbench(cell.workplace, [])
+        bench = Workbench(cell.workplace)
     base, _ = bench.weights.base()
     start, base_scores = weights(base.network), bench.evaluate_all(base)[0]
     checkpoints = Checkpoints(case.folder.with_name(f"{case.folder.name}-checkpoints"), 0)
     if case.killed:
         with pytest.raises(KilledError):
             bench.unlearn(method, dying(2), checkpoints)
-        bench = Workbench(cell.workplace, [])
+        bench = Workbench(cell.workplace)
     losses: list[float] = []
     dtypes: list[torch.dtype] = []
     network = bench.weights.base()[0].network

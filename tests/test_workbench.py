@@ -129,7 +129,7 @@ def test_frozen_weights_drop_nothing_out_under_gradient_checkpointing(
     assert expected.prompt is not None
     assert found.prompt is not None
     assert float((found.prompt - expected.prompt).norm() / expected.prompt.norm()) < 1e-5
-    # GPT-2 forgets any cache under checkpointing.
-    assert facts.shared_prefix == (family == "opt")
+    # GPT-2 keeps no cache under checkpointing; packed rows need none.
+    assert facts.shared_prefix
     dropouts = [module.p for module in found.network.modules() if isinstance(module, torch.nn.Dropout)]
     assert max([*dropouts, getattr(found.network.config, "dropout", 0.0)]) == 0.1, "put back"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +14,11 @@ import torch
 from benchmarks.engine import Results
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import agreement, fast, growth, memory, real, runs
+from benchmarks.gpu.command import Command, one_task
 from benchmarks.gpu.report import summary, to_markdown
 from benchmarks.gpu.step import CannotDoError, Finding, Setup, Step, do_steps
+from tests.conftest import invoke
+from unlearnbench.config import RunConfig
 from unlearnbench.engine import packing
 
 
@@ -234,6 +238,78 @@ def test_leaderboards_need_data(setup: Setup) -> None:
     with pytest.raises(CannotDoError, match="--data-root"):
         next(iter(real.steps(setup))).run()
     assert "sst2.split=authors" in real.LEADERBOARDS["smollm2-135m-sst2-authors"]
+
+
+def cell(retain: float, recorded: int = 0) -> Any:
+    metrics = {"test_forget_accuracy": 0.5, "test_retain_accuracy": retain, "training_peak_memory_bytes": 1.0}
+    return SimpleNamespace(metrics=metrics, recorded=recorded)
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[Any, Any]]:
+    """Commands that compute nothing, and the cells that each is said to have, by the start of its name."""
+    cells: dict[str, dict[Any, Any]] = {}
+
+    def entries(self: Command) -> dict[Any, Any]:
+        return next((found for name, found in cells.items() if self.name.startswith(name)), {})
+
+    monkeypatch.setattr(Command, "run", lambda self: 1.0)
+    monkeypatch.setattr(Command, "entries", entries)
+    return cells
+
+
+@pytest.mark.parametrize(("retain", "passed"), [(0.85, True), (0.7, False)])
+def test_saving_memory_may_not_cost_accuracy(
+    setup: Setup, made_up: dict[str, Any], retain: float, passed: bool
+) -> None:
+    made_up |= {"plain": {("sst2", "ga-gd", 0): cell(0.9)}, "saving": {("sst2", "ga-gd", 0): cell(retain)}}
+    for setting, method in runs.SAVERS.items():
+        if method == "ga-gd":
+            assert named(runs.steps(setup), f"with {setting}").run().passed is passed
+
+
+@pytest.mark.parametrize(("retain", "passed"), [(0.5, True), (0.95, False)])
+def test_rankings_are_those_of_the_cpu(setup: Setup, made_up: dict[str, Any], retain: float, passed: bool) -> None:
+    base, best = cell(0.9), cell(0.9)
+    cpu = {("sst2", "base", 0): base, ("sst2", "spul", 0): best, ("sst2", "ga", 0): cell(0.3)}
+    made_up |= {"rankings-cpu": cpu, "rankings-device": cpu | {("sst2", "ga", 0): cell(retain)}}
+    made_up["rankings-device"]["sst2", "spul", 0] = cell(0.8)
+    assert named(runs.steps(setup), "rankings").run().passed is passed
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["left alone", "run again"])
+def test_cells_finished_before_the_kill_are_left_alone(
+    setup: Setup, made_up: dict[str, Any], monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """The run is a process that sleeps; what is read of it after the kill is what it had finished."""
+    first, second = ("sst2", "base", 0), ("sst2", "ga-gd", 0)
+    made_up |= {"unbroken": {first: cell(0.9), second: cell(0.8)}, "killed": {first: cell(0.9)}}
+
+    def goes_on(self: Command) -> float:
+        if self.name == "killed":
+            made_up["killed"] = {first: cell(0.9, recorded=int(again)), second: cell(0.8)}
+        return 0.1
+
+    monkeypatch.setattr(Command, "run", goes_on)
+    monkeypatch.setattr(Command, "start", lambda self: subprocess.Popen(["sleep", "60"], start_new_session=True))
+    found = named(runs.steps(setup), "a killed run").run()
+    assert found.passed is not again
+    assert (found.values["finished before"], found.values["cells"]) == (1, 2)
+
+
+def test_command_lines_are_valid(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[RunConfig] = []
+    monkeypatch.setattr("unlearnbench.cli.run._run", lambda config, *rest, **options: seen.append(config) or 0)
+    large = Setup("cuda", False, setup.output)
+    lines = [one_task(setup), one_task(large), real.SMALL, *real.LEADERBOARDS.values()]
+    lines += [(*one_task(setup), "--set", "checkpoint_seconds=0", "--jobs", "1")]
+    lines += [("--preset", "quick", "--methods", method, "--set", setting) for setting, method in runs.SAVERS.items()]
+    for line in lines:
+        done = invoke("run", *line)
+        assert done.exit_code == 0, done.output
+    whole = seen[3]
+    assert (whole.max_train, whole.max_test, whole.tuning.trials, whole.seeds) == (None, None, 8, (0, 1, 2))
+    assert whole.set["sst2"]["split"] == "authors"
 
 
 @pytest.mark.slow

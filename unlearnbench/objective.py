@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+LEARNED = 0.95
+
+
+def training_accuracy(accuracies: tuple[float, float], sizes: tuple[float, float]) -> float:
+    """Accuracy on forget and retain rows together, from that on each and their numbers.
+
+    >>> training_accuracy((1.0, 0.9), (100, 300))
+    0.925
+    """
+    return sum(accuracy * size for accuracy, size in zip(accuracies, sizes, strict=True)) / sum(sizes)
+
+
+def has_learned(accuracy: float) -> bool:
+    """Whether a base model with this accuracy on its training rows has learned enough to unlearn it."""
+    return accuracy >= LEARNED
+
 
 def trade_off(forget_accuracy: float, retain_accuracy: float, base_retain_accuracy: float) -> float:
     """Harmonic mean of 1 - forget accuracy and of retain accuracy relative to the base model's (at most 1).

@@ -29,6 +29,7 @@ from unlearnbench.evaluation import Evaluation
 from unlearnbench.grid import Cell, Workplace
 from unlearnbench.lease import WAIT_SECONDS, Claim, ClaimLostError
 from unlearnbench.model_card import write_card
+from unlearnbench.objective import has_learned, training_accuracy
 from unlearnbench.record import Record
 from unlearnbench.recording import attach, attach_predictions, attach_result, cell_tags
 from unlearnbench.reporting import Reporter
@@ -274,6 +275,7 @@ class Runner:
         model, base = self._base(cell.workplace, bench)
         if cell.choice is None:
             result = self._evaluate(cell, bench, model, record)
+            self._warn_unlearned(result)
             return replace(result, trainable_parameters=base.trainable_parameters, base_cost=base.cost)
         found = None if cell.leader is None else self._found(cell.leader, cell.choice.space)
         choice = cell.choice if found is None else cell.choice.with_values(found.values)
@@ -326,6 +328,18 @@ class Runner:
         except BaseFailedError as error:
             self._without_base[id(workplace)] = str(error)
             raise CellFailedError(str(error)) from None
+
+    def _warn_unlearned(self, result: CellResult) -> None:
+        """Says at once if the base model did not learn what is to be forgotten."""
+        splits = [result.evaluations[name] for name in ("train_forget", "train_retain")]
+        forget, retain = (split.accuracy for split in splits)
+        sizes = [len(split.predictions.answers) for split in splits]
+        accuracy = training_accuracy((forget, retain), (sizes[0], sizes[1]))
+        if not has_learned(accuracy):
+            self.reporter.note(
+                f"the base model answers only {100 * accuracy:.1f} % of its training rows: what it does not know can't "
+                "be unlearned, so the leaderboard leaves trade-offs out; train it longer (--set base.epochs=...)"
+            )
 
     def _evaluate(self, cell: Cell, bench: Workbench, model: LanguageModel, record: Record) -> CellResult:
         self.reporter.stage("evaluation")

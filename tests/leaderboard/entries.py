@@ -75,6 +75,9 @@ def identity(
 def entry(row: str, forget: float, retain: float, seed: int | None = 0, *, size: int = SIZE, **changes: Any) -> Entry:
     """A result of `row` with the given accuracies; `changes` are those of `identity` or fields of the entry."""
     accuracies = {split: forget if "forget" in split else retain for split in SPLITS}
+    if row == "base":
+        # It has memorised its training rows.
+        accuracies |= {"train_forget": 1.0, "train_retain": 1.0}
     metrics = {f"{split}_{metric}": value for split, value in accuracies.items() for metric in ("accuracy", "f1")}
     metrics |= {f"{split}_examples": float(size) for split in SPLITS}
     metrics |= {"test_forget_correct": forget, "test_forget_generic": 1 - forget}

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
+from unlearnbench.leaderboard.learned import learned, learned_notes
 from unlearnbench.leaderboard.scores import scores_of
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS, Interval, Pair, Score, all_pairs, interval
 from unlearnbench.objective import trade_off
@@ -102,7 +103,8 @@ def _block(group: Group, sort: str) -> Block:
         methods |= _marked(methods, metric, found)
     ordered = sorted([methods.get(line.row, line) for line in lines], key=lambda line: _rank(line, sort))
     entries = tuple(entry for line in lines for entry in line.entries)
-    return Block(group.table.task, group.table.model, group.transfers, entries, tuple(ordered), pairs, group.notes)
+    notes = (*learned_notes(group.bases), *group.notes)
+    return Block(group.table.task, group.table.model, group.transfers, entries, tuple(ordered), pairs, notes)
 
 
 def _marked(methods: Mapping[str, Line], metric: str, pairs: Sequence[Pair]) -> dict[str, Line]:
@@ -139,9 +141,12 @@ def _rank(line: Line, sort: str) -> tuple[int, float, str]:
 
 
 def with_trade_off(entry: Entry, bases: Mapping[int | None, Entry]) -> Entry:
-    """Adds the trade-off score on the test splits, relative to the base model of the same seed."""
+    """Adds the trade-off score on the test splits, relative to the base model of the same seed.
+
+    Without that, or if it never learned its training rows, there is none.
+    """
     base = bases.get(entry.seed)
-    if base is None:
+    if base is None or not learned(base):
         return entry
     metrics = entry.metrics
     score = trade_off(

@@ -47,10 +47,13 @@ class Overall:
 def overall(blocks: Sequence[Block]) -> list[Overall]:
     """A table for each model with several tasks.
 
-    Of several tables of one task (from other base models, say) the one with the most methods counts.
+    Of several tables of one task (from other base models, say) the one with the most methods counts. A task without
+    trade-offs, such as one whose base model never learned it, is left out.
     """
     by_model: dict[str, dict[str, Block]] = defaultdict(dict)
     for block in blocks:
+        if not _methods(block):
+            continue
         known = by_model[block.model].get(block.task)
         if known is None or len(_methods(block)) > len(_methods(known)):
             by_model[block.model][block.task] = block

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.learned import learned
 from unlearnbench.leaderboard.sets import prefix, transfer_tasks
 from unlearnbench.leaderboard.statistics import Floats, Score
 from unlearnbench.objective import trade_off
@@ -67,6 +68,7 @@ def scores_of(entries: Sequence[Entry], bases: Mapping[int | None, Entry]) -> di
     entries = sorted(entries, key=lambda entry: -1 if entry.seed is None else entry.seed)
     splits = [name for name in _judged(entries) if all(_size(entry, name) > 0 for entry in entries)]
     found = {metric_name(split): _accuracy(entries, split) for split in splits}
+    bases = {seed: base for seed, base in bases.items() if learned(base)}
     if all(entry.seed in bases for entry in entries) and {"test_forget", "test_retain"} <= set(splits):
         found[TRADE_OFF] = _trade_off(entries, [bases[entry.seed] for entry in entries])
     return found

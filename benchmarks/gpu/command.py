@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -79,7 +80,13 @@ class Command:
             RuntimeError: it ended otherwise.
         """
         start = time.perf_counter()
-        code = self.start().wait()
+        process = self.start()
+        try:
+            code = process.wait()
+        except BaseException:
+            # Ctrl-C does not reach a group of its own.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         if code:
             lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             last = lines[-1] if lines else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -295,6 +296,20 @@ def test_cells_finished_before_the_kill_are_left_alone(
     found = named(runs.steps(setup), "a killed run").run()
     assert found.passed is not again
     assert (found.values["finished before"], found.values["cells"]) == (1, 2)
+
+
+def test_interrupted_command_leaves_no_process_behind(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    wait = process.wait
+
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    process.wait = interrupted  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(Command, "start", lambda self: process)
+    with pytest.raises(KeyboardInterrupt):
+        Command(setup, "any", (), "cpu").run()
+    assert wait() == -signal.SIGKILL
 
 
 def test_command_lines_are_valid(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,13 @@ import pytest
 
 from tests.leaderboard.entries import ENTRIES, entry
 from unlearnbench.errors import UserError
+from unlearnbench.leaderboard.blocks import build_blocks
+from unlearnbench.leaderboard.check import wrong
 from unlearnbench.leaderboard.compare import why_not_comparable
 from unlearnbench.leaderboard.entry import json_schema
 from unlearnbench.leaderboard.files import from_csv, from_json, open_entries, to_csv, to_frame, to_json
 from unlearnbench.leaderboard.grouping import group_entries
+from unlearnbench.leaderboard.merge import merge_entries
 from unlearnbench.leaderboard.write import write_leaderboard
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "leaderboard.schema.json"
@@ -92,6 +95,37 @@ def test_files_of_version_one_keep_their_place() -> None:
         assert group.notes == ()
     assert [one.metrics for one in open_entries(str(EARLIER / "leaderboard.csv"))] == [one.metrics for one in entries]
     assert from_json(to_json(entries), "again.json") == entries
+
+
+def earlier_file(**metrics: float) -> str:
+    """A file of version 0.1 with one base model, evaluated on a transfer task."""
+    today = entry("base", 0.9, 0.8, transfer={"arc": "rows"})
+    kept = today.model_dump(mode="json", exclude={"schema_version", "identity", "config"})
+    kept["metrics"] |= {"transfer_arc_examples": 10.0, "transfer_arc_f1": 0.8} | metrics
+    named = {"key": "k", "task": "sst2", "model": "m", "row": "base", "seed": 0, "block": "b", "trial_budget": 0}
+    return json.dumps({"schema_version": 1, "entries": [{**kept, **named, "model_revision": "r"}]})
+
+
+def test_results_of_version_one_keep_their_transfer_tasks(tmp_path: Path) -> None:
+    found = from_json(earlier_file(), "x.json")
+    (block,) = build_blocks(found)
+    assert block.transfers == ("arc",)
+    assert block.lines[0].scores["transfer_arc_accuracy"].mean == pytest.approx(0.8)
+    (tmp_path / "x.csv").write_text(to_csv(found), encoding="utf-8", newline="")
+    assert [one.key for one in from_csv(tmp_path / "x.csv")] == [found[0].key]
+
+
+@pytest.mark.parametrize("metric", ["train_retain_accuracy", "test_retain_f1", "transfer_arc_f1"])
+def test_results_of_version_one_are_checked_like_others(metric: str) -> None:
+    assert wrong(from_json(earlier_file(), "x.json")) == []
+    assert any(f"{metric} is 5.0" in problem for problem in wrong(from_json(earlier_file(**{metric: 5.0}), "x.json")))
+
+
+def test_contradicting_results_of_version_one_are_not_merged() -> None:
+    rivals = {"one.json": 0.8, "two.json": 0.2}
+    sources = {name: from_json(earlier_file(train_retain_accuracy=share), name) for name, share in rivals.items()}
+    with pytest.raises(UserError, match="train_retain_accuracy is"):
+        merge_entries(sources)
 
 
 def test_results_of_two_versions_are_not_comparable() -> None:

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from unlearnbench.identity import CellId, EarlierId, EvaluationId, ModelId
 from unlearnbench.leaderboard.claims import OverallClaims, TableClaims
-from unlearnbench.leaderboard.entry import Count, DataFacts, Entry, Flags, Name, Number, TrialEntry
+from unlearnbench.leaderboard.entry import SPLITS, Count, DataFacts, Entry, Flags, Name, Number, TrialEntry
 from unlearnbench.leaderboard.part import Part
 from unlearnbench.rows import BASE, VANILLA
 
@@ -51,10 +51,21 @@ class EarlierEntry(Part):
             self.seed,
             self.tuned_on,
         )
-        rows = EvaluationId("all splits", self.data.fingerprint, (), ())
+        splits = tuple(EvaluationId(name, self.data.fingerprint, (), ()) for name in SPLITS)
+        further = tuple(EvaluationId(name, self.block, (), ()) for name in self._transfer_tasks())
         kept = self.model_dump(include=set(Entry.model_fields) - {"schema_version"})
-        identity = CellId(self.task, self.model, self.row, subject, None, (rows,), (), None)
+        identity = CellId(self.task, self.model, self.row, subject, None, splits, further, None)
         return Entry(**{**kept, "identity": identity})
+
+    def _transfer_tasks(self) -> list[str]:
+        """Those that it was evaluated on, which only its metrics and single predictions name."""
+        first, last = "transfer_", "_examples"
+        counted = {
+            metric.removeprefix(first).removesuffix(last)
+            for metric in self.metrics
+            if metric.startswith(first) and metric.endswith(last)
+        }
+        return sorted(counted | (self.right.keys() - set(SPLITS)))
 
 
 class EarlierFile(Part):

@@ -36,6 +36,16 @@ def line(first: list[Entry], second: list[Entry], row: str = "spul") -> Compared
     return next(line for line in compare_entries(first, second).lines if line.row == row)
 
 
+def test_each_of_several_tables_of_one_task_is_judged() -> None:
+    """The same method from two base models: what got worse in one table is not hidden by the other."""
+    other = run(SPUL, block="other")
+    worse = run(("spul", 0.1, 0.3), block="other")
+    for first, second in ((FIRST + other, FIRST + worse), (other + FIRST, worse + FIRST)):
+        comparison = compare_entries(first, second)
+        assert [len(line.worse) > 0 for line in comparison.lines if line.row == "spul"].count(True) == 1
+        assert any("spul is worse in test_retain_accuracy" in failure for failure in comparison.failures)
+
+
 def test_same_results_are_not_worse() -> None:
     comparison = compare_entries(FIRST, FIRST)
     assert comparison.failures == []

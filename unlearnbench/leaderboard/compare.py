@@ -149,9 +149,10 @@ def compare_entries(first: Sequence[Entry], second: Sequence[Entry]) -> Comparis
 
 def _judged(lines: Sequence[ComparedLine]) -> list[ComparedLine]:
     """The lines with what is surely worse marked: one family of tests over all comparable methods and metrics."""
+    # By position: two tables of one task and model have lines of the same name.
     gains = {
-        f"{line.name} / {one.metric}": replace(one.found, value=one.gain)
-        for line in lines
+        f"{number} {one.metric}": replace(one.found, value=one.gain)
+        for number, line in enumerate(lines)
         if line.competes and not line.reasons
         for one in line.differences
         if one.found is not None
@@ -160,9 +161,9 @@ def _judged(lines: Sequence[ComparedLine]) -> list[ComparedLine]:
     return [
         replace(
             line,
-            differences=tuple(replace(one, worse=f"{line.name} / {one.metric}" in worse) for one in line.differences),
+            differences=tuple(replace(one, worse=f"{number} {one.metric}" in worse) for one in line.differences),
         )
-        for line in lines
+        for number, line in enumerate(lines)
     ]
 
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from unlearnbench.choosing import check_names
 from unlearnbench.cli.listing import print_problems
@@ -39,7 +37,6 @@ from unlearnbench.safe_text import safe
 from unlearnbench.whole import write_whole
 
 if TYPE_CHECKING:
-    from unlearnbench.estimate import Estimator
     from unlearnbench.grid import Cell
     from unlearnbench.tracking import Store
 
@@ -162,6 +159,7 @@ def _run(
 
     quiet_libraries()
     from unlearnbench.cache import check_cache
+    from unlearnbench.cli.plan import plan_table
     from unlearnbench.estimate import Estimator
     from unlearnbench.grid import build_grid, follow, shard_of
     from unlearnbench.processes.count import plan_processes
@@ -188,7 +186,7 @@ def _run(
     left_out = finished | set(failures)
     todo = {cell.key: estimator.seconds(cell) for cell in cells if cell.key not in left_out}
     if not quiet:
-        console.print(_plan(cells, todo, estimator))
+        console.print(plan_table(cells, todo, failures.keys(), estimator))
         if promised := _promise(cells):
             console.print(promised, markup=False, highlight=False, soft_wrap=True)
     note = f", {len(failed_before)} failed before (--retry-failed runs them again)" if failed_before else ""
@@ -220,38 +218,6 @@ def _run(
     for name, reason in failed.items():
         console.print(safe(f"failed: {name}: {reason}"), markup=False, highlight=False, soft_wrap=True)
     return 1 if failed else 0
-
-
-def _plan(cells: list[Cell], todo: dict[str, float], estimator: Estimator) -> Table:
-    """Cells as a table: a line per model, task and seed."""
-    from unlearnbench.reporting import duration
-
-    table = Table(title="Plan", title_justify="left")
-    for column in (
-        "model / task / seed",
-        "train forget + retain",
-        "test forget + retain",
-        "transfer",
-        "rows",
-        "time",
-        "memory",
-    ):
-        table.add_column(column, overflow="fold")
-    workplaces = {id(cell.workplace): cell.workplace for cell in cells}
-    for key, workplace in workplaces.items():
-        rows = [cell for cell in cells if id(cell.workplace) == key]
-        splits = workplace.data.splits
-        shown = [cell.row if cell.key in todo else f"{cell.row} (finished)" for cell in rows]
-        table.add_row(
-            Text(safe(workplace.name)),
-            f"{len(splits.train_forget)} + {len(splits.train_retain)}",
-            f"{len(splits.test_forget)} + {len(splits.test_retain)}",
-            Text(", ".join(f"{t.task.name} ({len(t.examples)})" for t in workplace.transfer)),
-            Text(safe(", ".join(shown))),
-            duration(sum(todo.get(cell.key, 0.0) for cell in rows)),
-            f"{max(estimator.peak_bytes(cell) for cell in rows) / 2**30:.1f} GiB",
-        )
-    return table
 
 
 def _promise(cells: list[Cell]) -> str | None:

@@ -51,12 +51,12 @@ class Found:
 
 def collect(points: Sequence[tuple[Point, set[str]]], entries: Sequence[Entry]) -> list[Found]:
     """The entries of each point (given with the keys of its cells) over seeds."""
-    by_key = {entry.key: entry for entry in entries}
+    ordered = sorted(entries, key=lambda entry: -1 if entry.seed is None else entry.seed)
     found = []
     known: set[str] = set()
     for point, keys in points:
         groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
-        for entry in _scored([by_key[key] for key in sorted(keys) if key in by_key]):
+        for entry in _scored([entry for entry in ordered if entry.key in keys]):
             # A base model that several points share is shown once.
             if entry.row != VANILLA and entry.key not in known:
                 groups[entry.task, entry.model, entry.row].append(entry)

@@ -272,7 +272,7 @@ def test_base_model_memorises_and_is_cached(command: list[object], tmp_path: Pat
         (["--set", "ga.learning_rate=.nan"], "ga.learning_rate is nan"),
         (["--generic-labels", "neutral,positive"], "both a label of the task and a generic label"),
         (["--device", "cuda"], "torch sees no CUDA GPU"),
-        (["--data-root", "/nowhere", "--tasks", "sst2"], "has no folder stanfordnlp/sst2"),
+        (["--data-root", "/nowhere", "--tasks", "sst2"], "data root '/nowhere' is not a folder"),
         (["--seeds", "-1"], "must be whole numbers from 0"),
         (["--trials", "-1"], "setting 'tuning.trials' is -1"),
         (["--save-config", "/nowhere/config.yaml"], "--save-config /nowhere/config.yaml can't be written"),

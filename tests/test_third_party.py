@@ -96,13 +96,13 @@ def test_they_run_beside_the_built_in_ones(home: Path) -> None:
     )  # fmt: skip
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     entries = json.loads((home / "results" / "leaderboard.json").read_text(encoding="utf-8"))["entries"]
-    rows = {(entry["task"], entry["row"]) for entry in entries}
+    rows = {(entry["identity"]["task"], entry["identity"]["row"]) for entry in entries}
     wanted = ("vanilla", "base", "ga-gd", "half-ascent", "simnpo", "rmu")
     assert rows == {(task, row) for task in ("authors", "drinks") for row in wanted}
     for entry in entries:
         assert 0 <= entry["metrics"]["test_forget_rouge_l"] <= 1
         assert 0 < entry["metrics"]["test_forget_probability"] < 1
-        if entry["row"] == "half-ascent":
+        if entry["identity"]["row"] == "half-ascent":
             assert entry["hyperparameters"]["weight"] == "0.25"
             assert entry["plugin"] == "unlearnbench-half-ascent 0.1.0"
 

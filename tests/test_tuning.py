@@ -35,7 +35,7 @@ def storage(tmp_path: Path) -> str:
 def choice(space: dict[str, Choice[Any] | LogUniform]) -> MethodChoice:
     method = registry().method("spul").item
     defaults = {name: parameter.default for name, parameter in space.items()}
-    return MethodChoice(method, Origin("spul", "unlearnbench", "0"), {}, defaults, space)
+    return MethodChoice(method, Origin("spul", "unlearnbench", "0"), {}, defaults, space, tunable=True)
 
 
 def budget(trials: int, design: Design = "spread") -> TuningConfig:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.columns import BEST, TIE, Column, columns, percent
 from unlearnbench.leaderboard.entry import SPLITS
@@ -73,6 +74,7 @@ def _markdown_block(block: Block, with_paper: bool) -> str:
             f"\nRows marked (paper) are published numbers for LLaMA-2-7B on the whole task ({SOURCE}); they were "
             "measured on another model and other data sizes and are not comparable row by row."
         )
+        parts += ["", *(f"- {escape(sentence)}" for sentence in sentences(block, published))]
     return "\n".join(parts) + "\n"
 
 

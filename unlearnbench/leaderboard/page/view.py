@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from unlearnbench.identity import told
+from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.columns import BEST, Column, columns, percent
 from unlearnbench.leaderboard.entry import Entry
@@ -91,6 +92,7 @@ class BlockView:
 
     Attributes:
         published: titles of the paper's lines, if they are shown.
+        agreement: how far the order of the methods is the paper's, if its lines are shown.
     """
 
     id: str
@@ -99,6 +101,7 @@ class BlockView:
     notes: Sequence[str]
     tables: Sequence[TableView]
     published: Sequence[str]
+    agreement: Sequence[str]
     charts: Mapping[str, Spec]
 
 
@@ -118,6 +121,7 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
             TableView("F1 and cost", *_table([one for one in shown if one not in first], lines, number, examples)),
         ],
         [line.title for line in published],
+        sentences(block, published),
         charts(block, with_paper),
     )
 

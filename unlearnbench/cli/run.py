@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -160,12 +161,9 @@ def _run(
     quiet_libraries()
     from unlearnbench.cache import check_cache
     from unlearnbench.cli.plan import plan_table
-    from unlearnbench.estimate import Estimator
-    from unlearnbench.grid import build_grid, follow, shard_of
-    from unlearnbench.processes.count import plan_processes
+    from unlearnbench.plan import plan_run
     from unlearnbench.processes.run import run_cells
     from unlearnbench.reporting import duration, make_display
-    from unlearnbench.tracking import Store
 
     if not quiet:
         console.print(preset_statement(config.preset), markup=False, highlight=False)
@@ -175,25 +173,16 @@ def _run(
 
         connect(where.ray_address, where.gpus_per_cell)
         config = config.model_copy(update={"model": settled_there(config.model, where.gpus_per_cell)})
-    cells = build_grid(config, known)
-    store = Store(config.results, config.tracking_uri, optuna_storage=config.optuna_storage)
-    cells = shard_of(follow(cells, store.tuned_seeds()), *where.part)
-    finished = set() if force else set(store.finished_cells())
-    keys = {cell.key for cell in cells}
-    failures = {} if force or retry_failed else store.failed_cells()
-    failed_before = {failure.name: failure.reason for key, failure in failures.items() if key in keys}
-    estimator = Estimator(config)
-    left_out = finished | set(failures)
-    todo = {cell.key: estimator.seconds(cell) for cell in cells if cell.key not in left_out}
+    plan = plan_run(config, known, again="all" if force else "failed" if retry_failed else "nothing", part=where.part)
     if not quiet:
-        console.print(plan_table(cells, todo, failures.keys(), estimator))
-        if promised := _promise(cells):
+        console.print(plan_table(plan.cells, plan.todo, plan.failed, plan.estimator))
+        if promised := _promise(plan.cells):
             console.print(promised, markup=False, highlight=False, soft_wrap=True)
-    note = f", {len(failed_before)} failed before (--retry-failed runs them again)" if failed_before else ""
-    planned = plan_processes(config, cells, todo, estimator)
+    note = f", {len(plan.failed)} failed before (--retry-failed runs them again)" if plan.failed else ""
     console.print(
-        f"{len(todo)} cells to run, {len(cells) - len(todo) - len(failed_before)} finished before{note}; "
-        f"estimated time {duration(sum(todo.values()))}{planned.statement if where.executor == 'local' else ''}.",
+        f"{len(plan.todo)} cells to run, {len(plan.cells) - len(plan.todo) - len(plan.failed)} finished before{note}; "
+        f"estimated time {duration(sum(plan.todo.values()))}"
+        f"{plan.processes.statement if where.executor == 'local' else ''}.",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -201,26 +190,26 @@ def _run(
     if dry_run:
         return 0
     try:
-        count, start = planned.count, None
+        count, start = plan.processes.count, None
         if where.executor == "ray":
             from unlearnbench.processes.ray import RayWorkers, connect
 
-            most = planned.count if config.jobs != "auto" else planned.most
+            most = plan.processes.count if config.jobs != "auto" else plan.processes.most
             count = min(connect(where.ray_address, where.gpus_per_cell), most)
             start = partial(RayWorkers, gpus_per_cell=where.gpus_per_cell)
-        display = make_display(console, list(todo.values()), quiet, count)
-        outcome = run_cells(config, store, cells, todo, display, count, force=force, start=start)
+        display = make_display(console, list(plan.todo.values()), quiet, count)
+        outcome = run_cells(config, plan.store, plan.cells, plan.todo, display, count, force=force, start=start)
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where this run stopped.")
         return 130
-    _show_result(console, store, keys)
-    failed = failed_before | outcome.failed
+    _show_result(console, plan.store, plan.keys)
+    failed = plan.failed_names | outcome.failed
     for name, reason in failed.items():
         console.print(safe(f"failed: {name}: {reason}"), markup=False, highlight=False, soft_wrap=True)
     return 1 if failed else 0
 
 
-def _promise(cells: list[Cell]) -> str | None:
+def _promise(cells: Sequence[Cell]) -> str | None:
     """What differences the run will be able to show."""
     from unlearnbench.leaderboard.promise import promise
 

@@ -1,4 +1,4 @@
-"""Runs and leaderboards as data frames, for notebooks and scripts: `unlearnbench.run`, `unlearnbench.load_leaderboard`."""
+"""Runs and leaderboards as data frames, for notebooks and scripts."""
 
 from __future__ import annotations
 

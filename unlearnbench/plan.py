@@ -1,4 +1,4 @@
-"""What a run will compute: the cells of a configuration, those of them that have no result yet, and how long they take."""
+"""What a run will compute: its cells, those of them that have no result yet, and how long they take."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ def record_entry(store: Store, entry: Entry, scratch: Path) -> str:
     for name, flags in entry.right.items():
         answers = ["yes"] * len(flags)
         predicted = ["yes" if flag == "1" else "no" for flag in flags]
-        frame = pd.DataFrame({"text": answers, "answer": answers, "predicted": predicted})
+        texts = [f"row {number}" for number in range(len(flags))]
+        frame = pd.DataFrame({"text": texts, "group": "", "answer": answers, "predicted": predicted})
+        frame["log_probability"] = [-0.5 * number for number in range(len(flags))]
         frame.to_parquet(folder / "predictions" / f"{name}.parquet")
     (folder / RESULT).write_text(entry.model_dump_json(), encoding="utf-8")
     with store.record("cell", entry.name, tags={KEY: entry.key, TRAINING: entry.identity.training}) as record:

@@ -21,6 +21,8 @@ from unlearnbench.safe_text import printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from unlearnbench.tracking import Store
+
 # Too large for a cell of a table, or nested.
 NOT_IN_CSV = {"config", "right", "trials", "identity"}
 NESTED = ("data", "hyperparameters", "edges", "metrics", "versions", "hardware")
@@ -179,6 +181,19 @@ def _unflattened(record: dict[str, str]) -> dict[str, Any]:
     return entry
 
 
+def find_store(where: str) -> Store | None:
+    """The store of a results folder or of an MLflow URI; None if `where` is neither.
+
+    Raises:
+        UserError: it can't be opened.
+    """
+    from unlearnbench.tracking import Store
+
+    if "://" in where:
+        return Store.existing(None, where)
+    return Store.existing(Path(where)) if (Path(where) / "mlflow.db").is_file() else None
+
+
 def open_entries(where: str) -> list[Entry]:
     """The entries of a results folder, a folder with leaderboard.json, a JSON or CSV file, or an MLflow store's URI.
 
@@ -186,13 +201,11 @@ def open_entries(where: str) -> list[Entry]:
         UserError: there is no such thing, or it can't be read.
     """
     from unlearnbench.leaderboard.stored import read_entries
-    from unlearnbench.tracking import Store
 
     path = Path(where)
-    if "://" in where:
-        return read_entries(Store.existing(None, where))
-    if (path / "mlflow.db").is_file():
-        return read_entries(Store.existing(path))
+    store = find_store(where)
+    if store is not None:
+        return read_entries(store)
     if (path / "leaderboard.json").is_file():
         path /= "leaderboard.json"
     if not path.is_file():

@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 SHOWN_PER_SPLIT = 3
 LONGEST_SHOWN = 300
+# The columns of stored predictions and their types.
+PREDICTIONS = {"text": "str", "group": "str", "answer": "str", "predicted": "str", "log_probability": "float64"}
 
 
 def read_entries(store: Store) -> list[Entry]:
     """An entry for each finished cell, oldest first; one whose file is missing or broken is left out with a warning."""
-    return list(_by_run(store).values())
+    return list(entries_by_run(store).values())
 
 
-def _by_run(store: Store) -> dict[str, Entry]:
+def entries_by_run(store: Store) -> dict[str, Entry]:
+    """Like `read_entries`, by the id of the run that holds them."""
     found = {run.info.run_id: _read(store, run.info.run_id) for run in store.finished_cells().values()}
     return {run_id: entry for run_id, entry in found.items() if entry is not None}
 
@@ -54,7 +57,7 @@ def _plain(value: Any) -> Any:
 
 def read_examples(store: Store) -> dict[str, list[Shown]]:
     """A few test examples of every method's cell with the base model's answer and its own, by cell key."""
-    entries = _by_run(store)
+    entries = entries_by_run(store)
     bases = {_place(entry): run_id for run_id, entry in entries.items() if entry.row == BASE}
     return {
         entry.key: _shown(store, entry, bases[_place(entry)], run_id)
@@ -74,7 +77,7 @@ def _shown(store: Store, entry: Entry, base: str, run_id: str) -> list[Shown]:
     for split in sorted(evaluated):
         if split in SPLITS[:2]:
             continue
-        before, after = _predictions(store, base, split), _predictions(store, run_id, split)
+        before, after = read_predictions(store, base, split), read_predictions(store, run_id, split)
         if before is None or after is None or len(before) != len(after):
             continue
         step = max(1, len(after) // SHOWN_PER_SPLIT)
@@ -85,15 +88,19 @@ def _shown(store: Store, entry: Entry, base: str, run_id: str) -> list[Shown]:
     return shown
 
 
-def _predictions(store: Store, run_id: str, name: str) -> pd.DataFrame | None:
-    """The single predictions of a split or transfer task; None if they were not stored or can't be read."""
+def read_predictions(store: Store, run_id: str, name: str) -> pd.DataFrame | None:
+    """The single predictions of a split or transfer task; None if they were not stored or can't be read.
+
+    Returns:
+        Columns text, group, answer, predicted (all text) and log_probability, a line for each row in the data's order.
+    """
     import pandas as pd
 
     file = store.artifacts.find(run_id, f"predictions/{name}.parquet")
     if file is None:
         return None
     try:
-        return pd.read_parquet(file, columns=["text", "answer", "predicted"]).astype(str)
+        return pd.read_parquet(file, columns=list(PREDICTIONS)).astype(PREDICTIONS)
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning(safe(f"{file} is left out, as it does not hold predictions: {error!r:.300}"))
         return None

@@ -1,0 +1,84 @@
+"""Every single answer behind a leaderboard, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from unlearnbench.errors import UserError
+from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.files import find_store
+from unlearnbench.leaderboard.reading import read_leaderboard
+from unlearnbench.leaderboard.sets import evaluated
+from unlearnbench.leaderboard.stored import PREDICTIONS, entries_by_run, read_predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PLACE = {"task": "str", "model": "str", "row": "str", "seed": "Int64", "split": "str", "example": "int64"}
+COLUMNS = {**PLACE, **PREDICTIONS, "right": "bool", "key": "str"}
+
+
+def load_samples(path: str | PathLike[str]) -> pd.DataFrame:
+    """Loads every single answer of a results folder or leaderboard, one line each.
+
+    Args:
+        path: a results folder, a leaderboard (a folder with `leaderboard.json`, or the file), or an MLflow URI.
+
+    Returns:
+        A data frame with the columns
+
+        - `task`, `model`, `row` (a method, or `vanilla` or `base`), `seed` (missing for `vanilla`);
+        - `split`: a split, such as `test_forget`, or a transfer task;
+        - `example`: the example's number in its split, from 0; the same example for every row and seed of a task that
+          was evaluated on the same data;
+        - `text`, `group`: what identifies the example, and whom or what it is about;
+        - `answer`, `predicted`: the right answer, and what the model answers;
+        - `log_probability`: of the right answer, in nats, summed over its tokens;
+        - `right`: whether each token of the right answer is the most probable one;
+        - `key`: of the result, which tells apart the settings that a method was run with.
+
+        A leaderboard holds no text and no probability: `text`, `group`, `answer`, `predicted` and `log_probability` are
+        missing there, and so are the training splits. The same holds for results whose predictions can't be read.
+
+    Raises:
+        UserError: there is no such thing, it can't be read, or it holds no single answers.
+    """
+    import pandas as pd
+
+    store = find_store(str(path))
+    if store is None:
+        entries, _ = read_leaderboard(str(path))
+        frames = [frame for entry in entries for frame in _flagged(entry, evaluated(entry))]
+    else:
+        frames = []
+        for run_id, entry in entries_by_run(store).items():
+            splits = {name: read_predictions(store, run_id, name) for name in evaluated(entry)}
+            frames += [_stored(entry, name, found) for name, found in splits.items() if found is not None]
+            frames += _flagged(entry, [name for name, found in splits.items() if found is None])
+    if not frames:
+        raise UserError(f"{path} holds no single answers: name a results folder or a leaderboard.json.")
+    return pd.concat(frames, ignore_index=True)
+
+
+def _stored(entry: Entry, split: str, predictions: pd.DataFrame) -> pd.DataFrame:
+    return _frame(entry, split, predictions.assign(right=predictions["answer"] == predictions["predicted"]))
+
+
+def _flagged(entry: Entry, splits: list[str]) -> Iterator[pd.DataFrame]:
+    """What the entry itself says of the single answers of these splits."""
+    import pandas as pd
+
+    for split in splits:
+        if entry.right.get(split):
+            yield _frame(entry, split, pd.DataFrame({"right": [flag == "1" for flag in entry.right[split]]}))
+
+
+def _frame(entry: Entry, split: str, answers: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    place = {"task": entry.task, "model": entry.model, "row": entry.row, "split": split, "key": entry.key}
+    named = answers.assign(**place, example=range(len(answers)))
+    named["seed"] = pd.NA if entry.seed is None else entry.seed
+    return named.reindex(columns=list(COLUMNS)).astype(COLUMNS)

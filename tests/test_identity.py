@@ -62,6 +62,8 @@ CHANGES: dict[str, Change] = {
     "optuna_storage": Change("sqlite:///elsewhere.db", NOTHING),
     "keep_models": Change(True, NOTHING),
     "checkpoint_seconds": Change(1.0, NOTHING),
+    # One more row, which leaves the others alone.
+    "oracle": Change(True, NOTHING),
     "cell_timeout": Change(1.0, NOTHING),
     "jobs": Change(2, NOTHING),
     # Recorded when a cell begins, as chance.
@@ -415,6 +417,31 @@ def test_two_copies_of_own_data_are_two_cells_and_share_the_base_model(
     assert len({cell.key for cell in cells}) == len(cells) == 6
     assert len({cell.training for cell in cells}) == 6
     assert len({digest(cell.workplace.base_id) for cell in cells}) == 1
+
+
+def test_retrained_model_hangs_on_the_retain_set_and_the_recipe_alone(settings: dict[str, Any], tmp_path: Path) -> None:
+    def cells(**changes: Any) -> dict[str, Cell]:
+        return {cell.row: cell for cell in build_grid(configured(settings | {"oracle": True} | changes), registry())}
+
+    def weights(cells: Mapping[str, Cell]) -> str:
+        return digest(cells["retrain"].workplace.retrain_id.weights)
+
+    before = cells()
+    assert list(before) == ["vanilla", "base", "retrain", "spul"]
+    assert before["retrain"].identity.table == before["spul"].identity.table
+    assert len({cell.key for cell in before.values()}) == 4
+    assert weights(before) != digest(before["base"].workplace.base_id)
+    assert weights(cells(**{"base.learning_rate": 0.5})) != weights(before)
+    assert weights(cells(seeds=(1,))) != weights(before)
+    for split, same in (("train_forget", True), ("train_retain", False)):
+        file = tmp_path / "data" / f"{split}.jsonl"
+        kept = file.read_text(encoding="utf-8")
+        file.write_text(kept.replace("again", "anew"), encoding="utf-8")
+        after = cells()
+        assert digest(after["base"].workplace.base_id) != digest(before["base"].workplace.base_id)
+        assert (weights(after) == weights(before)) is same
+        assert after["retrain"].key != before["retrain"].key, "it stands beside another base model"
+        file.write_text(kept, encoding="utf-8")
 
 
 def test_four_bits_have_references_and_a_base_row_of_their_own(settings: dict[str, Any]) -> None:

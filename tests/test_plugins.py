@@ -81,6 +81,16 @@ def test_names_that_could_leave_their_folder_are_left_out(
     assert f"registers a method called {name!r}, which was left out" in problem
 
 
+@pytest.mark.parametrize("name", ["vanilla", "base", "retrain"])
+def test_method_cannot_take_the_name_of_a_reference_row(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = load_registry([module(tmp_path, monkeypatch, "odd_plugin", GOOD.format(name=name))])
+    assert not found.methods
+    (problem,) = found.problems
+    assert f"registers a method called {name!r}, which was left out: a row of every leaderboard" in problem
+
+
 def test_two_plugins_with_one_name_keep_the_first_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     points = [module(tmp_path, monkeypatch, name, GOOD.format(name="mine")) for name in ("first_one", "second_one")]
     found = load_registry(points)

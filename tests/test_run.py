@@ -78,6 +78,23 @@ def test_every_method_ends_in_a_leaderboard_and_nothing_runs_twice(command: list
     assert {run.info.run_id for run in cells(results).values()} == {run.info.run_id for run in runs.values()}
 
 
+def test_oracle_adds_one_row_and_leaves_the_others_as_they_are(command: list[object], tmp_path: Path) -> None:
+    assert invoke(*command, "--methods", "spul").exit_code == 0
+    before = {row: run.info.run_id for row, run in cells(tmp_path / "results").items()}
+    found = invoke(*command, "--methods", "spul", "--oracle")
+    assert found.exit_code == 0, found.output
+    assert "1 cells to run, 3 finished before" in found.output
+    runs = cells(tmp_path / "results")
+    assert {row: run.info.run_id for row, run in runs.items() if row != "retrain"} == before
+    assert runs["retrain"].data.metrics["training_wall_seconds"] > 0
+    assert runs["retrain"].data.metrics["base_wall_seconds"] == 0
+    markdown = (tmp_path / "results" / "leaderboard.md").read_text(encoding="utf-8")
+    assert markdown.count("\n## ") == 1, "one table"
+    order = [markdown.index(f"\n| {title} |") for title in ("Vanilla", "Base", "Retrain", "SPUL")]
+    assert order == sorted(order)
+    assert "0 cells to run, 4 finished before" in invoke(*command, "--methods", "spul", "--oracle").output
+
+
 def test_forced_cell_runs_again_with_the_same_numbers(command: list[object], tmp_path: Path) -> None:
     assert invoke(*command, "--methods", "ga-gd").exit_code == 0
     before = cells(tmp_path / "results")

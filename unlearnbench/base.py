@@ -1,8 +1,9 @@
-"""The base model: fine-tuned on training forget + retain until it has memorised them, then merged and cached."""
+"""The base stage: fine-tunes on training examples until they are memorised; weights are merged and cached."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from unlearnbench.cache import cache_root, made
 from unlearnbench.checksums import is_intact
 from unlearnbench.config import BaseConfig, ModelConfig
 from unlearnbench.cost import Cost, measured
-from unlearnbench.data.store import TaskData
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.model import LanguageModel
@@ -23,6 +23,7 @@ from unlearnbench.lease import claimed
 from unlearnbench.models.loading import compute_dtype, load_model, pick_device, save_weights
 from unlearnbench.models.lora_targets import lora_targets
 from unlearnbench.models.resolve import ResolvedModel
+from unlearnbench.task import Example
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +54,7 @@ class BaseModel:
 
 
 class MemoriseLoss:
-    """L = CE(F + R): the training examples with their true answers, all alike."""
+    """L = CE: the training examples with their true answers, all alike."""
 
     def loss(self, batch: Batch) -> Tensor:
         return batch.retain.cross_entropy()
@@ -62,7 +63,8 @@ class MemoriseLoss:
 def base_model(
     model: ResolvedModel,
     encoder: Encoder,
-    data: TaskData,
+    task: str,
+    rows: Sequence[Example],
     config: BaseConfig,
     model_config: ModelConfig,
     identity: BaseId,
@@ -72,6 +74,8 @@ def base_model(
     """The base model, from the cache where it has been made before; another process that makes it is waited for.
 
     Args:
+        task: the task's name.
+        rows: what is learned; the retain set alone makes the retrained model.
         identity: what the other arguments make.
 
     Raises:
@@ -85,7 +89,9 @@ def base_model(
 
         def make(folder: Path) -> None:
             with measured() as cost:
-                trained = _fine_tune(model, encoder, data, config, model_config, identity, folder, on_step, checkpoints)
+                trained = _fine_tune(
+                    model, encoder, task, rows, config, model_config, identity, folder, on_step, checkpoints
+                )
             cost.wall_seconds += checkpoints.earlier_seconds
             facts = {"trainable_parameters": trained, "cost": asdict(cost), "identity": asdict(identity)}
             (folder / "base.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -100,7 +106,8 @@ def base_model(
 def _fine_tune(
     model: ResolvedModel,
     encoder: Encoder,
-    data: TaskData,
+    task: str,
+    rows: Sequence[Example],
     config: BaseConfig,
     model_config: ModelConfig,
     identity: BaseId,
@@ -121,7 +128,7 @@ def _fine_tune(
         compute_dtype=compute_dtype(model_config, pick_device(model_config)),
         tokens_per_pass=model_config.tokens_per_pass,
     )
-    examples = encoder.encode([*data.splits.train_forget, *data.splits.train_retain], room=language_model.room())
+    examples = encoder.encode(rows, room=language_model.room())
     settings = Optimisation(
         learning_rate=config.learning_rate,
         epochs=identity.recipe.epochs,
@@ -138,7 +145,7 @@ def _fine_tune(
         train(network.parameters(), len(examples), step, settings, identity.seed, on_step, checkpoints=checkpoints)
     except DivergedError as error:
         raise BaseFailedError(
-            f"fine-tuning the base model {model.spec.name} on {data.task.name} diverged ({error}): "
+            f"fine-tuning the base model {model.spec.name} on {task} diverged ({error}): "
             f"lower base.learning_rate (now {config.learning_rate:g})."
         ) from None
     _save_merged(network, adapted, model, model_config, folder)

@@ -106,6 +106,9 @@ class RunConfig(Section):
     methods: tuple[str, ...] = Field(default=("all",), description="names, or all")
     models: tuple[str, ...] = Field(default=("tiny",), description="short names, hub ids or folders")
     seeds: tuple[Seed, ...] = Field(default=(0,), description="of base models, trainings and tuning")
+    oracle: bool = Field(
+        default=False, description="also train the base model's recipe on the retain set alone: row Retrain"
+    )
     results: Path = Field(default=Path("results"), description="folder of the stores and the leaderboard")
     tracking_uri: str | None = Field(default=None, description="MLflow server or store outside the results folder")
     optuna_storage: str | None = Field(default=None, description="URL of a database for tuning studies")

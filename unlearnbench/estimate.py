@@ -10,7 +10,7 @@ from unlearnbench.grid import Cell
 from unlearnbench.identify import base_epochs, tokens_per_pass
 from unlearnbench.memory import ModelSize, peak_bytes
 from unlearnbench.models.loading import compute_dtype, model_size, pick_device
-from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.rows import BASE, RETRAIN
 from unlearnbench.task import Example
 from unlearnbench.threads import threads_for
 
@@ -37,11 +37,11 @@ class Estimator:
         evaluated = sum(self._tokens(examples) for _, examples in data.splits.items())
         evaluated += sum(self._tokens(transfer.examples) for transfer in cell.workplace.transfer)
         work = 2.0 * evaluated
-        if cell.row == BASE:
+        if cell.row in (BASE, RETRAIN):
             base = self.config.base
-            per_token = 6 if base.kind == "full" else 4
-            work += per_token * sum(train_tokens.values()) * base_epochs(data.task, base)
-        elif cell.row != VANILLA and cell.choice is not None:
+            learned = train_tokens["retain"] + (train_tokens["forget"] if cell.row == BASE else 0.0)
+            work += (6 if base.kind == "full" else 4) * learned * base_epochs(data.task, base)
+        elif cell.choice is not None:
             method = cell.choice.build(cell.choice.defaults)
             seen = sum(train_tokens["retain" if part == "retain" else "forget"] for part in method.uses)
             trials = tuning.trials if cell.choice.space and tuning.trials and cell.leader is None else 1
@@ -68,7 +68,7 @@ class Estimator:
         longest_batch = 32 * max(len(example.prompt) for _, rows in splits.items() for example in rows)
         budget = tokens_per_pass(self.config.model)
         trains_weights, quantised = False, False
-        if cell.row == BASE:
+        if cell.row in (BASE, RETRAIN):
             trains_weights, quantised = self.config.base.kind == "full", self.config.base.kind == "qlora"
         elif cell.choice is not None:
             frozen = cell.choice.build(cell.choice.defaults).soft_prompt() is not None

@@ -13,13 +13,13 @@ from unlearnbench.data.checks import check_generic_labels
 from unlearnbench.data.folder_task import PREFIX, FolderTask
 from unlearnbench.data.store import TaskData, TransferData, load_task, load_transfer
 from unlearnbench.hyperparameters import Choice, Hyperparameter, LogUniform, declared
-from unlearnbench.identify import base_id, evaluation_ids, machine, precision, trained_id, transfer_ids
-from unlearnbench.identity import SEED, BaseId, CellId, HeldBaseId, ModelId, TrainedId, digest
+from unlearnbench.identify import base_id, evaluation_ids, machine, precision, retrain_id, trained_id, transfer_ids
+from unlearnbench.identity import SEED, BaseId, CellId, HeldBaseId, ModelId, RetrainId, TrainedId, digest
 from unlearnbench.method import Method
 from unlearnbench.metrics import Metric
 from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
 from unlearnbench.plugins import Origin, Registered, Registry
-from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.rows import BASE, RETRAIN, VANILLA
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,11 @@ class Workplace:
         return HeldBaseId(self.base_id, self.config.model.frozen_4bit)
 
     @property
+    def retrain_id(self) -> RetrainId:
+        """The model that never saw the forget set."""
+        return retrain_id(self.data, self.held_base_id)
+
+    @property
     def reference_key(self) -> str:
         """Names the model that reference values are of."""
         return digest((self.held_base_id, precision(self.model, self.config.model)))
@@ -92,7 +97,7 @@ class Cell:
     """One row of a leaderboard for one seed: a workplace and what is evaluated there.
 
     Attributes:
-        choice: the method, or None for the vanilla and the base model.
+        choice: the method, or None for a reference row.
         leader: the cell of another seed whose values this one takes; None if it is tuned itself, or not at all.
     """
 
@@ -128,9 +133,11 @@ class Cell:
     def identity(self) -> CellId:
         """Everything that decides the cell's result."""
         place = self.workplace
-        subject: ModelId | HeldBaseId | TrainedId
+        subject: ModelId | HeldBaseId | RetrainId | TrainedId
         if self.row == VANILLA:
             subject = ModelId(place.model.identity)
+        elif self.row == RETRAIN:
+            subject = place.retrain_id
         elif self.choice is None:
             subject = place.held_base_id
         else:
@@ -161,6 +168,7 @@ class Cell:
             "methods": () if self.choice is None else (self.row,),
             "models": (place.model_given or place.model.spec.name,),
             "seeds": tuple(dict.fromkeys(seed for seed in (self.tuned_on, place.seed) if seed is not None)),
+            "oracle": self.row == RETRAIN,
         }
         return place.config.model_copy(update=narrowed)
 
@@ -195,7 +203,8 @@ def build_grid(config: RunConfig, registry: Registry) -> list[Cell]:
                 workplace = Workplace(model, data, transfer, seed, config, metrics, model_given)
                 # The vanilla model does not depend on the seed.
                 rows = [Cell(workplace, VANILLA)] if position == 0 else []
-                cells += [*rows, Cell(workplace, BASE), *(Cell(workplace, c.method.name, c) for c in choices)]
+                rows += [Cell(workplace, row) for row in ((BASE, RETRAIN) if config.oracle else (BASE,))]
+                cells += [*rows, *(Cell(workplace, c.method.name, c) for c in choices)]
     return follow(cells, {})
 
 

@@ -26,6 +26,7 @@ from unlearnbench.identity import (
     ModelId,
     PrecisionId,
     RecipeId,
+    RetrainId,
     TrainedId,
     TuningId,
     Values,
@@ -113,6 +114,11 @@ def base_id(model: ResolvedModel, data: TaskData, config: RunConfig, seed: int) 
         _libraries({"peft": recipe.lora is not None, "bitsandbytes": any(needed)}),
         seed,
     )
+
+
+def retrain_id(data: TaskData, start: HeldBaseId) -> RetrainId:
+    """The model that never saw the forget set, beside a base model that did."""
+    return RetrainId(start, content_hash([_split_hash(data, "train_retain")]))
 
 
 def trained_id(

@@ -209,6 +209,38 @@ class HeldBaseId(Identity):
 
 
 @dataclass(frozen=True)
+class RetrainId(Identity):
+    """What the recipe of a base model makes of the retain set alone: a model that never saw the forget set.
+
+    Attributes:
+        start: the base model that it stands beside.
+        rows: hash of the training rows.
+    """
+
+    start: HeldBaseId
+    rows: str
+    kind: Literal["retrain"] = "retrain"
+
+    @property
+    def weights(self) -> BaseId:
+        """Its weights, as they are cached."""
+        return replace(self.start.base, rows=self.rows)
+
+    @property
+    def seed(self) -> int:
+        """That of its training."""
+        return self.start.seed
+
+    @property
+    def trials(self) -> None:
+        """None: nothing is tuned."""
+
+    @property
+    def tuned_on(self) -> None:
+        """None: nothing is tuned."""
+
+
+@dataclass(frozen=True)
 class MethodId(Identity):
     """An unlearning method with the values that are set and the ranges that are searched.
 
@@ -366,7 +398,7 @@ class CellId(Identity):
     task: str
     model: str
     row: str
-    subject: ModelId | HeldBaseId | TrainedId | EarlierId
+    subject: ModelId | HeldBaseId | RetrainId | TrainedId | EarlierId
     precision: PrecisionId | None
     splits: tuple[EvaluationId, ...]
     further: tuple[EvaluationId, ...]
@@ -376,7 +408,7 @@ class CellId(Identity):
     def table(self) -> TableId:
         """What it shares with the other results of its table."""
         start: HeldBaseId | ModelId | str
-        if isinstance(self.subject, TrainedId):
+        if isinstance(self.subject, TrainedId | RetrainId):
             start = self.subject.start
         elif isinstance(self.subject, EarlierId):
             start = f"version 0.1, {self.subject.block}"

@@ -14,6 +14,7 @@ import pluggy
 
 from unlearnbench import hookspecs
 from unlearnbench.errors import UserError, nearest
+from unlearnbench.rows import REFERENCE_ROWS
 
 if TYPE_CHECKING:
     from unlearnbench.method import Method
@@ -141,6 +142,11 @@ def _collect(manager: pluggy.PluginManager, origin: Origin, registry: Registry) 
             registry.problems.append(
                 f"plugin {origin.plugin!r} of {origin.package} {origin.version} registers a {kind} called {name!r}, "
                 "which was left out: names are letters, digits, dots, dashes and underscores, a letter or digit first."
+            )
+        elif kind == "method" and name in REFERENCE_ROWS:
+            registry.problems.append(
+                f"plugin {origin.plugin!r} of {origin.package} {origin.version} registers a method called {name!r}, "
+                "which was left out: a row of every leaderboard is called so. Rename it."
             )
         elif name in known:
             kept = known[name].origin

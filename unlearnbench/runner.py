@@ -34,7 +34,7 @@ from unlearnbench.record import Record
 from unlearnbench.recording import attach, attach_predictions, attach_result, cell_tags
 from unlearnbench.reporting import Reporter
 from unlearnbench.result import CellResult
-from unlearnbench.rows import VANILLA
+from unlearnbench.rows import RETRAIN, VANILLA
 from unlearnbench.search import CellFailedError, Search, describe
 from unlearnbench.storage import stop_on_full_storage
 from unlearnbench.threads import threads_for
@@ -272,6 +272,8 @@ class Runner:
         bench = self._workbench(cell.workplace)
         if cell.row == VANILLA:
             return self._evaluate(cell, bench, bench.weights.vanilla(), record)
+        if cell.row == RETRAIN:
+            return self._retrain(cell, bench, record)
         model, base = self._base(cell.workplace, bench)
         if cell.choice is None:
             result = self._evaluate(cell, bench, model, record)
@@ -307,6 +309,16 @@ class Runner:
             tuning_cost=search.cost(trials, best),
             training_cost=trained.cost,
         )
+
+    def _retrain(self, cell: Cell, bench: Workbench, record: Record) -> CellResult:
+        """Its training is what unlearning replaces, so it counts as such, not as a base stage."""
+        self.reporter.stage("training on the retain set alone")
+        try:
+            model, retrained = bench.weights.retrained(self._on_step)
+        except BaseFailedError as error:
+            raise CellFailedError(str(error)) from None
+        result = self._evaluate(cell, bench, model, record)
+        return replace(result, trainable_parameters=retrained.trainable_parameters, training_cost=retrained.cost)
 
     def _found(self, leader: Cell, space: Space) -> Tuned:
         """What the cell whose values others take has found."""

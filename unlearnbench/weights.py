@@ -20,15 +20,16 @@ from unlearnbench.engine.training import OnStep
 from unlearnbench.engine.trials import can_share_prefix
 from unlearnbench.errors import UserError
 from unlearnbench.grid import Workplace
-from unlearnbench.identity import digest
+from unlearnbench.identity import BaseId, digest
 from unlearnbench.method import Method
 from unlearnbench.models.loading import compute_dtype, load_model, pick_device, restore_weights, save_weights
 from unlearnbench.models.resolve import ResolvedModel
+from unlearnbench.rows import BASE, RETRAIN, VANILLA
 from unlearnbench.storage import stop_on_full_storage
 
 
 class Weights:
-    """Holds the weights of the vanilla model, of the base model, or of what was unlearned last."""
+    """Holds the weights of the vanilla, the base or the retrained model, or of what was unlearned last."""
 
     def __init__(self, workplace: Workplace, encoder: Encoder) -> None:
         self.workplace, self.encoder = workplace, encoder
@@ -48,25 +49,32 @@ class Weights:
 
     def vanilla(self) -> LanguageModel:
         """The pre-trained model."""
-        if self._holds != "vanilla":
-            self._load(self.workplace.model, "vanilla")
+        if self._holds != VANILLA:
+            self._load(self.workplace.model, VANILLA)
         return self.model
 
     def base(self, on_step: OnStep = lambda progress: None) -> tuple[LanguageModel, BaseModel]:
         """The base model; fine-tunes it first where that has not been done."""
-        entry = self._base_entry
+        return self._fine_tuned(BASE, self.workplace.base_id, on_step)
+
+    def retrained(self, on_step: OnStep = lambda progress: None) -> tuple[LanguageModel, BaseModel]:
+        """What the base stage makes of the retain set alone; fine-tunes it first where that has not been done."""
+        return self._fine_tuned(RETRAIN, self.workplace.retrain_id.weights, on_step)
+
+    def _fine_tuned(self, wanted: str, identity: BaseId, on_step: OnStep) -> tuple[LanguageModel, BaseModel]:
+        entry = cache_root() / "base" / digest(identity)
         if self._holds is not None and not is_intact(entry):
             # Fine-tuning loads weights of its own.
             self._drop()
         try:
-            base = self._base_in_place(on_step)
+            base = self._in_place(wanted, identity, on_step)
         except (OSError, SafetensorError, UserError) as error:
             stop_on_full_storage(error)
             if is_intact(entry):
                 raise
             # It was damaged after it was looked at: what can be computed again is not worth failing for.
             self._drop()
-            base = self._base_in_place(on_step)
+            base = self._in_place(wanted, identity, on_step)
         return self.model, base
 
     @contextmanager
@@ -119,28 +127,30 @@ class Weights:
         prompt = load_adapter(folder)
         return model.with_prompt(prompt, can_share_prefix(model.network, prompt.to(model.device, model.network.dtype)))
 
-    def _base_in_place(self, on_step: OnStep) -> BaseModel:
+    def _in_place(self, wanted: str, identity: BaseId, on_step: OnStep) -> BaseModel:
         workplace, config = self.workplace, self.workplace.config
+        splits = workplace.data.splits
         base = base_model(
             workplace.model,
             self.encoder,
-            workplace.data,
+            workplace.data.task.name,
+            splits.train_retain if wanted == RETRAIN else [*splits.train_forget, *splits.train_retain],
             config.base,
             config.model,
-            workplace.base_id,
+            identity,
             on_step,
             config.checkpoint_seconds,
         )
-        if self._model is None or (self._holds == "vanilla" and config.model.frozen_4bit):
-            self._load(ResolvedModel(workplace.model.spec, str(base.folder), None, base.key), "base")
-        elif self._holds != "base":
+        if self._model is None or (self._holds != wanted and config.model.frozen_4bit):
+            self._load(ResolvedModel(workplace.model.spec, str(base.folder), None, base.key), wanted)
+        elif self._holds != wanted:
             restore_weights(self._model.network, base.folder)
-        self._holds = "base"
+        self._holds = wanted
         return base
 
     def _load(self, source: ResolvedModel, holds: str) -> None:
         config = self.workplace.config.model
-        network = load_model(source, config, four_bit=config.frozen_4bit and holds == "base")
+        network = load_model(source, config, four_bit=config.frozen_4bit and holds != VANILLA)
         self._model = LanguageModel(
             network,
             pad=self.encoder.pad,

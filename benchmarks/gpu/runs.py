@@ -13,7 +13,7 @@ from benchmarks.gpu.command import SMALLER, Command, one_task
 from benchmarks.gpu.step import CannotDoError, Finding, Setup, Step
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.objective import trade_off
-from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.rows import BASE, REFERENCE_ROWS
 
 # Two methods whose trade-offs on the CPU are nearer than this may change places: accumulated rounding moves single
 # values of preset quick by several points (docs/running.md, threads).
@@ -60,7 +60,7 @@ def trade_offs(entries: Entries) -> dict[str, dict[str, float]]:
     """Each method's trade-off on the test splits, by task."""
     found: dict[str, dict[str, float]] = {}
     for (task, row, seed), entry in entries.items():
-        if row not in (VANILLA, BASE):
+        if row not in REFERENCE_ROWS:
             base = entries[task, BASE, seed].metrics["test_retain_accuracy"]
             forget, retain = (entry.metrics[f"test_{split}_accuracy"] for split in ("forget", "retain"))
             found.setdefault(task, {})[row] = trade_off(forget, retain, base)

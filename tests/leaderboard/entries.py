@@ -18,6 +18,7 @@ from unlearnbench.identity import (
     ModelId,
     PrecisionId,
     RecipeId,
+    RetrainId,
     TrainedId,
     TuningId,
     Value,
@@ -59,11 +60,13 @@ def identity(
     machine: MachineId = MACHINE,
 ) -> CellId:
     """An identity; results of another `block` have another base model, those of other `rows` other test data."""
-    subject: ModelId | HeldBaseId | TrainedId = ModelId(revision)
+    subject: ModelId | HeldBaseId | RetrainId | TrainedId = ModelId(revision)
     if row != "vanilla":
         assert seed is not None
         subject = HeldBaseId(BaseId(ModelId(revision), block, RECIPE, PRECISION, None, libraries, seed), False)
-        if row != "base":
+        if row == "retrain":
+            subject = RetrainId(subject, "r")
+        elif row != "base":
             method = MethodId(row, "unlearnbench", "1", values(fixed or {}), (), ())
             tuning = TuningId(trial_budget, "f", "r", "spread", tuned_on)
             subject = TrainedId(subject, method, "f", (), "adamw", tuning, PRECISION, None, libraries, seed)

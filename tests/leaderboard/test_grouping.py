@@ -17,6 +17,18 @@ VANILLA = entry("vanilla", 0.0, 0.3)
 BASE = entry("base", 0.9, 0.9)
 
 
+def test_retrained_model_stands_beside_the_base_and_competes_with_nobody() -> None:
+    retrain = [entry("retrain", 0.8, 0.9, seed) for seed in (0, 1, 2)]
+    methods = [entry(row, forget, 0.9, seed) for row, forget in (("ga", 0.2), ("rl", 0.5)) for seed in (0, 1, 2)]
+    (block,) = build_blocks([*methods, *retrain, *(entry("base", 1.0, 0.9, seed) for seed in (0, 1, 2)), VANILLA])
+    assert [line.row for line in block.lines] == ["vanilla", "base", "retrain", "ga", "rl"]
+    line = block.lines[2]
+    assert not line.competes
+    assert line.mean["trade_off"] == pytest.approx(2 * 0.2 * 1 / 1.2)
+    assert not line.best | line.ties
+    assert {pair.first for pair in block.pairs["test_forget_accuracy"]} == {"ga"}
+
+
 def test_results_of_two_base_models_stand_in_two_tables_and_the_vanilla_model_in_both() -> None:
     entries = [VANILLA, BASE, entry("ga", 0.5, 0.9), entry("ga-gd", 0.4, 0.9)]
     other = [entry("base", 0.5, 0.5, block="other"), entry("ga", 0.2, 0.4, block="other")]

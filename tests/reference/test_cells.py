@@ -338,6 +338,35 @@ def test_cell_is_that_of_plain_pytorch(method: str, tmp_path: Path) -> None:
     check(Case(tmp_path / "model", "llama", method))
 
 
+@pytest.mark.parametrize(("family", "base"), [("llama", "full"), pytest.param("opt", "lora", marks=pytest.mark.slow)])
+def test_retrained_model_is_the_base_recipe_of_plain_pytorch_on_the_retain_set_alone(
+    family: str, base: str, tmp_path: Path
+) -> None:
+    case = Case(tmp_path / "model", family, "ga", base=base)
+    bench = Workbench(case.cell.workplace)
+    expected = retrained_by_the_reference(case)
+    with pytest.raises(KilledError):
+        bench.weights.retrained(dying(2))
+    bench = Workbench(case.cell.workplace)
+    start = weights(bench.weights.base()[0].network)
+    network = bench.weights.retrained()[0].network
+    vanilla = weights(AutoModelForCausalLM.from_pretrained(case.folder))
+    assert error(weights(network), expected, vanilla) < 1e-4
+    assert error(start, expected, vanilla) > 0.1, "the base model is another one"
+    # One set of weights in memory, whichever was there before.
+    assert error(weights(bench.weights.base()[0].network), start, vanilla) == 0
+    bench.unlearn(case.cell.choice.build(case.cell.choice.defaults), lambda progress: None)  # type: ignore[union-attr]
+    assert error(weights(bench.weights.retrained()[0].network), expected, vanilla) < 1e-4
+
+
+def retrained_by_the_reference(case: Case) -> dict[str, torch.Tensor]:
+    rows = [plain.tokens(case.tokenizer, e.prompt, e.answer) for e in ReferenceTask().splits(None, 0).train_retain]
+    lora = {"r": BASE["rank"], "lora_alpha": BASE["alpha"], "lora_dropout": 0.0, "target_modules": TARGETS[case.family]}
+    schedule = plain.Schedule(**{name: BASE[name] for name in plain.Schedule.__annotations__})
+    network = AutoModelForCausalLM.from_pretrained(case.folder, dtype=case.dtype)
+    return weights(plain.base_stage(network, rows, lora if case.base == "lora" else None, schedule, SEED, case.low))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("family", "base"), [("gpt2", "full"), ("opt", "lora")])

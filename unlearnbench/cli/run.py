@@ -52,6 +52,10 @@ def run(
     max_train: Annotated[int | None, typer.Option(help="Largest size of each training split.")] = None,
     max_test: Annotated[int | None, typer.Option(help="Largest size of each test split.")] = None,
     trials: Trials = None,
+    oracle: Annotated[
+        bool | None,
+        typer.Option("--oracle", help="Also train the base model's recipe on the retain set alone: row Retrain."),
+    ] = None,
     set_: Assignments = None,
     generic_labels: Annotated[str | None, typer.Option(help="Generic labels, separated by commas.")] = None,
     on_leakage: Annotated[str | None, typer.Option(help="error, or drop-from-train.")] = None,
@@ -86,6 +90,7 @@ def run(
         "models": names(models),
         "seeds": numbers("--seeds", seeds),
         "data_root": data_root,
+        "oracle": oracle,
         "max_train": max_train,
         "max_test": max_test,
         "generic_labels": names(generic_labels),

@@ -12,9 +12,8 @@ from unlearnbench.leaderboard.learned import learned, learned_notes
 from unlearnbench.leaderboard.scores import scores_of
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS, Interval, Pair, Score, all_pairs, interval
 from unlearnbench.objective import trade_off
-from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.rows import REFERENCE_ROWS
 
-ANCHORS = (VANILLA, BASE)
 LOWER_IS_BETTER = ("train_forget", "test_forget")
 
 
@@ -56,7 +55,7 @@ class Block:
     Attributes:
         transfers: names of transfer tasks.
         entries: the single results, by seed.
-        lines: vanilla, base, then methods.
+        lines: reference rows, then methods.
         pairs: differences of every two methods with enough seeds, by metric.
         notes: what is marked or left out, and why.
     """
@@ -133,11 +132,11 @@ def _marked(methods: Mapping[str, Line], metric: str, pairs: Sequence[Pair]) -> 
 
 
 def _rank(line: Line, sort: str) -> tuple[int, float, str]:
-    """Vanilla, base, then methods from best to worst; those without a value, and those that do not compete, last."""
-    if line.row in ANCHORS:
-        return ANCHORS.index(line.row), 0.0, line.row
+    """Reference rows, then methods from best to worst; those without a value, and those that do not compete, last."""
+    if line.row in REFERENCE_ROWS:
+        return REFERENCE_ROWS.index(line.row), 0.0, line.row
     value = line.mean.get(sort, float("inf"))
-    return 2 if line.competes else 3, value if lower_is_better(sort) or sort not in line.mean else -value, line.row
+    return (3 if line.competes else 4), value if lower_is_better(sort) or sort not in line.mean else -value, line.row
 
 
 def with_trade_off(entry: Entry, bases: Mapping[int | None, Entry]) -> Entry:
@@ -168,5 +167,5 @@ def _line(row: Row, bases: Mapping[int | None, Entry]) -> Line:
         {metric: stdev(numbers) for metric, numbers in values.items()} if len(entries) > 1 else {},
         scores,
         {metric: interval(score) for metric, score in scores.items()},
-        competes=row.fair and row.name not in ANCHORS,
+        competes=row.fair and row.name not in REFERENCE_ROWS,
     )

@@ -9,7 +9,7 @@ from unlearnbench.config import RunConfig
 from unlearnbench.identity import digest
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.sets import evaluated, prefix
-from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.rows import BASE, REFERENCE_ROWS
 
 NEEDED_VERSIONS = ("unlearnbench", "torch", "transformers", "python")
 FATES = ("correct", "generic", "other_label", "anything_else")
@@ -50,7 +50,7 @@ def lacking(entries: Sequence[Entry]) -> list[str]:
     # With its seed, a table's identity is that of the very base model which methods started from.
     bases = {(digest(entry.identity.table), entry.seed) for entry in entries if entry.row == BASE}
     for entry in entries:
-        if entry.row not in (BASE, VANILLA) and (digest(entry.identity.table), entry.seed) not in bases:
+        if entry.row not in REFERENCE_ROWS and (digest(entry.identity.table), entry.seed) not in bases:
             problems.append(f"{entry.name}: the base model's result of the same seed is missing")
     return problems
 

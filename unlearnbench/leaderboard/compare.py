@@ -19,7 +19,7 @@ from unlearnbench.leaderboard.statistics import (
     surely_below_zero,
     two_sided,
 )
-from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.rows import REFERENCE_ROWS
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ComparedLine:
     @property
     def competes(self) -> bool:
         """Whether it is a method's, not an anchor's."""
-        return self.row not in (BASE, VANILLA)
+        return self.row not in REFERENCE_ROWS
 
     @property
     def worse(self) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ class Comparison:
             failures = [f"{what} is comparable, so that no method was judged"]
         else:
             failures = [f"{line.name} is not comparable: {'; '.join(line.reasons)}" for line in methods if line.reasons]
-        vanished = [name for name in self.only_first if name.rpartition(" / ")[2] not in (BASE, VANILLA)]
+        vanished = [name for name in self.only_first if name.rpartition(" / ")[2] not in REFERENCE_ROWS]
         failures += [f"{name} is missing in B" for name in vanished]
         for line in methods:
             if line.worse:
@@ -168,7 +168,7 @@ def _judged(lines: Sequence[ComparedLine]) -> list[ComparedLine]:
 
 
 def _order(row: str) -> tuple[int, str]:
-    return [VANILLA, BASE].index(row) if row in (VANILLA, BASE) else 2, row
+    return REFERENCE_ROWS.index(row) if row in REFERENCE_ROWS else len(REFERENCE_ROWS), row
 
 
 def _pairs(

@@ -60,7 +60,7 @@ class TrialEntry(Part):
 
 
 class Entry(Part):
-    """The result of one cell: a model, a task, a method (or the vanilla or base model) and a seed."""
+    """The result of one cell: a model, a task, a method (or a reference row) and a seed."""
 
     schema_version: Literal[2] = 2
     identity: CellId = Field(description="names, and everything that decides the result; see unlearnbench.identity")
@@ -69,7 +69,7 @@ class Entry(Part):
     edges: dict[str, Literal["lower", "upper"]] = Field(
         default_factory=dict, description="tuned values whose best is at an end of the range"
     )
-    plugin: str = Field(description="package and version that brought the method; empty for vanilla and base")
+    plugin: str = Field(description="package and version that brought the method; empty for reference rows")
     recorded: AwareDatetime
     data: DataFacts
     hyperparameters: dict[str, str]
@@ -110,7 +110,7 @@ class Entry(Part):
 
     @property
     def row(self) -> str:
-        """The method's name, or vanilla or base."""
+        """The method's name, or that of a reference row."""
         return self.identity.row
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unlearnbench.identity import digest
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.shown import Shown
-from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.rows import BASE, REFERENCE_ROWS
 from unlearnbench.safe_text import printable, safe
 from unlearnbench.tracking import RESULT, Store
 
@@ -62,7 +62,7 @@ def read_examples(store: Store) -> dict[str, list[Shown]]:
     return {
         entry.key: _shown(store, entry, bases[_place(entry)], run_id)
         for run_id, entry in entries.items()
-        if entry.row not in (BASE, VANILLA) and _place(entry) in bases
+        if entry.row not in REFERENCE_ROWS and _place(entry) in bases
     }
 
 

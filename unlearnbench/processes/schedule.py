@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from unlearnbench.grid import Cell
 from unlearnbench.lease import WAIT_SECONDS
 from unlearnbench.processes.messages import Order
-from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.rows import BASE, REFERENCE_ROWS
 from unlearnbench.runner import Outcome
 
 # How often a cell is run again whose process was lost.
@@ -120,7 +120,7 @@ class Schedule:
         ready = [
             cell
             for cell in self._waiting.values()
-            if (cell.row in (BASE, VANILLA) or id(cell.workplace) not in without_base)
+            if (cell.row in REFERENCE_ROWS or id(cell.workplace) not in without_base)
             and (cell.leader is None or cell.leader.key not in open_keys)
             and self._elsewhere_until.get(cell.key, now) <= now
         ]

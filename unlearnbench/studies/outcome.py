@@ -14,7 +14,7 @@ from unlearnbench.leaderboard.markdown import escape
 from unlearnbench.leaderboard.published import ROWS, paper_table
 from unlearnbench.leaderboard.scores import scores_of
 from unlearnbench.leaderboard.statistics import Interval, interval
-from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.rows import BASE, REFERENCE_ROWS, VANILLA
 from unlearnbench.studies.points import Point, Study
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ def collect(points: Sequence[tuple[Point, set[str]]], entries: Sequence[Entry]) 
     for point, keys in points:
         groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
         for entry in _scored([entry for entry in ordered if entry.key in keys]):
-            # A base model that several points share is shown once.
+            # A base or retrained model that several points share is shown once.
             if entry.row != VANILLA and entry.key not in known:
                 groups[entry.task, entry.model, entry.row].append(entry)
-                known |= {entry.key} if entry.row == BASE else set()
+                known |= {entry.key} if entry.row in REFERENCE_ROWS else set()
         found += [_found(point, group) for _, group in sorted(groups.items())]
     return found
 
@@ -79,7 +79,7 @@ def _found(point: Point, entries: Sequence[Entry]) -> Found:
     shared = [metric for metric in METRICS if all(metric in entry.metrics for entry in entries)]
     values = {metric: [entry.metrics[metric] for entry in entries] for metric in shared}
     return Found(
-        point.values if first.row != BASE else {},
+        {} if first.row in REFERENCE_ROWS else point.values,
         first.task,
         first.model,
         first.row,
@@ -213,7 +213,7 @@ def _percent(line: Found, metric: str) -> str:
 
 def _averages(columns: Sequence[str], found: Sequence[Found]) -> list[str]:
     """Each point over all tasks and methods, if there are several: mean trade-off, and mean spread over seeds."""
-    methods = [line for line in found if line.row != BASE and not line.paper and TRADE_OFF in line.mean]
+    methods = [line for line in found if line.row not in REFERENCE_ROWS and not line.paper and TRADE_OFF in line.mean]
     groups: dict[tuple[float | str, ...], list[Found]] = defaultdict(list)
     for line in methods:
         groups[tuple(line.values.get(name, line.model) for name in columns)].append(line)

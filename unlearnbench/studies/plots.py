@@ -9,7 +9,7 @@ import altair as alt
 
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.page.charts import PALETTE, SHAPES
-from unlearnbench.rows import BASE
+from unlearnbench.rows import REFERENCE_ROWS
 from unlearnbench.studies.outcome import TRADE_OFF, Found
 from unlearnbench.studies.points import Study
 
@@ -20,12 +20,12 @@ def draw(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:
     """The study's picture: heat maps over two numbers, curves over one, points over names."""
     ours = [line for line in found if not line.paper]
     if len(study.columns) == 2:
-        return _heat_maps(study, [line for line in ours if line.row != BASE])
+        return _heat_maps(study, [line for line in ours if line.row not in REFERENCE_ROWS])
     if study.name == "tuning":
-        return _by_budget([line for line in ours if line.row != BASE])
+        return _by_budget([line for line in ours if line.row not in REFERENCE_ROWS])
     if study.columns == ("model",):
         return _by_model(ours)
-    return _curves(study, [line for line in ours if line.row != BASE])
+    return _curves(study, [line for line in ours if line.row not in REFERENCE_ROWS])
 
 
 def _heat_maps(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:

@@ -16,7 +16,7 @@ from unlearnbench.plugins import Registry
 from unlearnbench.processes.count import plan_processes
 from unlearnbench.processes.run import run_cells
 from unlearnbench.reporting import Display
-from unlearnbench.rows import BASE
+from unlearnbench.rows import REFERENCE_ROWS
 from unlearnbench.studies.files import write_files
 from unlearnbench.studies.outcome import collect, published, to_frame, to_markdown
 from unlearnbench.studies.plots import draw
@@ -78,7 +78,7 @@ def write_study(study: Study, planned: Sequence[tuple[Point, list[Cell]]], store
     """
     points = [(point, {cell.key for cell in cells}) for point, cells in planned]
     found = collect(points, read_entries(store))
-    if not any(line.row != BASE for line in found):
+    if all(line.row in REFERENCE_ROWS for line in found):
         raise UserError(f"no cell of study {study.name} has finished: see the reasons above.")
     found += published(study, {line.task for line in found}, {line.row for line in found})
     return write_files(study.name, store, to_markdown(study, found), to_frame(study, found), draw(study, found))

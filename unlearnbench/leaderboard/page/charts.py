@@ -14,7 +14,7 @@ from unlearnbench.leaderboard.columns import count, gibibytes, seconds
 from unlearnbench.leaderboard.entry import CurvePointEntry
 from unlearnbench.leaderboard.overall import Overall
 from unlearnbench.leaderboard.published import paper_lines
-from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.rows import BASE, RETRAIN, VANILLA
 
 # Okabe and Ito's palette without black and yellow, which vanish on a dark or a white page.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -245,7 +245,8 @@ def _rows(block: Block) -> list[str]:
 def _colour(block: Block, legend: bool = True) -> alt.Color:
     rows = _rows(block)
     colours = [PALETTE[index % len(PALETTE)] for index in range(len(rows))]
-    scale = alt.Scale(domain=[*rows, BASE, VANILLA], range=[*colours, ANCHOR_COLOUR, ANCHOR_COLOUR])
+    references = list(_reference_shapes(block))
+    scale = alt.Scale(domain=[*rows, *references], range=[*colours, *[ANCHOR_COLOUR] * len(references)])
     return alt.Color("row:N", title=None, scale=scale, legend=_legend(block) if legend else None)
 
 
@@ -253,8 +254,14 @@ def _shape(block: Block) -> alt.Shape:
     rows = _rows(block)
     # Colours and shapes repeat in different rhythms, so that twelve methods can be told apart.
     shapes = [SHAPES[(index + index // len(SHAPES)) % len(SHAPES)] for index in range(len(rows))]
-    scale = alt.Scale(domain=[*rows, BASE, VANILLA], range=[*shapes, "square", "circle"])
+    references = _reference_shapes(block)
+    scale = alt.Scale(domain=[*rows, *references], range=[*shapes, *references.values()])
     return alt.Shape("row:N", title=None, scale=scale, legend=_legend(block))
+
+
+def _reference_shapes(block: Block) -> dict[str, str]:
+    known = {BASE: "square", VANILLA: "circle"}
+    return known | ({RETRAIN: "diamond"} if any(line.row == RETRAIN for line in block.lines) else {})
 
 
 def _legend(block: Block) -> alt.Legend:

@@ -22,7 +22,7 @@ from unlearnbench.leaderboard.render import heading, seeds_note
 from unlearnbench.leaderboard.scores import TRADE_OFF
 from unlearnbench.leaderboard.shown import Examples, Shown
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
-from unlearnbench.rows import BASE, VANILLA
+from unlearnbench.rows import REFERENCE_ROWS
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _entry_view(entry: Entry, examples: Examples) -> EntryView:
 
 def _tuning(entry: Entry) -> str:
     """How many trials there were, and whose values were taken if not its own."""
-    if entry.row in (VANILLA, BASE):
+    if entry.row in REFERENCE_ROWS:
         return "none: not a method"
     if entry.trial_budget is None:
         return "none: nothing to tune"

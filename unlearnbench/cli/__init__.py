@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from unlearnbench.cli import check, compare, data, doctor, leaderboard, listing, new, run, study, ui, version
+from unlearnbench.cli import check, compare, data, doctor, leaderboard, listing, new, reproduce, run, study, ui, version
 from unlearnbench.errors import UserError
 from unlearnbench.threads import wait_passively
 
@@ -23,6 +23,7 @@ app.command("list")(listing.show_list)
 app.command("doctor")(doctor.doctor)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
+app.command("reproduce")(reproduce.reproduce)
 app.command("study")(study.study)
 app.command("ui")(ui.ui)
 app.add_typer(leaderboard.app, name="leaderboard")

@@ -1,0 +1,126 @@
+"""``unlearnbench reproduce``: does a leaderboard come back if it is run again?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from unlearnbench.cli.listing import print_problems
+from unlearnbench.cli.options import DataRoot, Jobs, Quiet, names, number_or_word, numbers
+from unlearnbench.errors import UserError
+from unlearnbench.safe_text import safe
+from unlearnbench.whole import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unlearnbench.leaderboard.entry import Entry
+    from unlearnbench.leaderboard.reproduction import Reproduction
+    from unlearnbench.repeat import Repeat
+
+FILE = "reproduction.md"
+
+
+def reproduce(
+    source: Annotated[str, typer.Argument(help="Folder with leaderboard.json, as leaderboards/quick, or that file.")],
+    row: Annotated[
+        str | None, typer.Option(help="Methods, separated by commas, with their base models; default: everything.")
+    ] = None,
+    tasks: Annotated[str | None, typer.Option(help="Tasks, separated by commas; default: all of it.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, separated by commas; default: all of it.")] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder for the new results; default: reproduced/NAME.")] = None,
+    data_root: DataRoot = None,
+    jobs: Jobs = None,
+    exactly: Annotated[
+        bool, typer.Option("--exactly", help="Exit with 1 unless everything comes back exactly.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a leaderboard's configuration again, and show number by number what comes back.
+
+    Exit code 0 if every number with an interval comes back exactly or within it, 1 if one does not.
+    """
+    from unlearnbench.leaderboard.reading import read_leaderboard
+    from unlearnbench.repeat import choose, repeats
+
+    entries, _ = read_leaderboard(source)
+    chosen = choose(entries, names(row), names(tasks), numbers("--seeds", seeds))
+    folder = results or Path("reproduced") / (Path(source).parent if Path(source).is_file() else Path(source)).name
+    changes: dict[str, Any] = {"results": str(folder), "jobs": number_or_word(jobs) or "auto"}
+    if data_root is not None:
+        changes["data_root"] = data_root
+    console = Console()
+    try:
+        now, failed = _run_again(repeats(chosen, changes), console, quiet, dry_run)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command continues where this run stopped.")
+        raise typer.Exit(130) from None
+    if dry_run:
+        return
+    for name, reason in failed.items():
+        console.print(safe(f"failed: {name}: {reason}"), markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if _shown(console, chosen, now, folder, exactly) else 1)
+
+
+def _run_again(
+    planned: Sequence[Repeat], console: Console, quiet: bool, dry_run: bool
+) -> tuple[dict[str, Entry], dict[str, str]]:
+    """New results by the keys of those of then, and the reason of each cell that failed."""
+    from unlearnbench.choosing import check_names
+    from unlearnbench.plugins import registry
+
+    known = registry()
+    print_problems(known)
+    for repeat in planned:
+        check_names(repeat.config, known)
+    from unlearnbench.cache import check_cache
+    from unlearnbench.cli.plan import plan_table
+    from unlearnbench.leaderboard.stored import read_entries
+    from unlearnbench.plan import plan_run
+    from unlearnbench.processes.run import run_cells
+    from unlearnbench.quiet import quiet_libraries
+    from unlearnbench.repeat import place_of
+    from unlearnbench.reporting import duration, make_display
+
+    quiet_libraries()
+    check_cache()
+    now: dict[str, Entry] = {}
+    failed: dict[str, str] = {}
+    for repeat in planned:
+        plan = plan_run(repeat.config, known, again="failed", chosen=repeat.of)
+        if not quiet:
+            console.print(plan_table(plan.cells, plan.todo, plan.failed, plan.estimator))
+        text = (
+            f"{len(plan.todo)} cells to run, {len(plan.cells) - len(plan.todo)} finished before; "
+            f"estimated time {duration(sum(plan.todo.values()))}{plan.processes.statement}."
+        )
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if dry_run:
+            continue
+        display = make_display(console, list(plan.todo.values()), quiet, plan.processes.count)
+        outcome = run_cells(repeat.config, plan.store, plan.cells, plan.todo, display, plan.processes.count)
+        failed |= outcome.failed
+        found = {place_of(entry): entry for entry in read_entries(plan.store) if entry.key in plan.keys}
+        now |= {entry.key: found[place_of(entry)] for entry in repeat.entries if place_of(entry) in found}
+    return now, failed
+
+
+def _shown(console: Console, then: Sequence[Entry], now: dict[str, Entry], folder: Path, exactly: bool) -> bool:
+    """Prints and writes what came back; whether that is enough."""
+    from unlearnbench.leaderboard.reproduction import reproduce as held_against
+    from unlearnbench.leaderboard.reproduction_render import statements, to_markdown, to_terminal
+
+    found: Reproduction = held_against(then, now)
+    console.print(to_terminal(found))
+    for text in statements(found):
+        console.print(safe(text), markup=False, highlight=False, soft_wrap=True)
+    try:
+        write_whole({folder / FILE: to_markdown(found)})
+    except OSError as error:
+        raise UserError(f"{folder} can't be written ({error.strerror}): name another folder with --results.") from None
+    console.print(safe(f"written: {folder / FILE}"), markup=False, highlight=False, soft_wrap=True)
+    return found.is_exact if exactly else found.holds

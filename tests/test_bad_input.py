@@ -96,6 +96,7 @@ OPTIONS: list[tuple[list[str], str]] = [
     (["--set", "=1"], "must read KEY=VALUE or NAME.KEY=VALUE"),
     (["--set", "base.rank=0"], "base.rank"),
     (["--set", "base.kind=foo"], "base.kind"),
+    (["--set", "base.kind=none", "--oracle"], "oracle is set, but base.kind is none"),
     (["--set", "base.dropout=1"], "base.dropout"),
     (["--set", "base.learning_rate=nan"], "base.learning_rate"),
     (["--set", "base.learning_rte=1"], "did you mean 'learning_rate'?"),

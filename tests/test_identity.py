@@ -119,6 +119,8 @@ CHANGES: dict[str, Change] = {
 WITHOUT_EFFECT: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "adapters of a base without one": ("base.rank", 4, FULL),
     "modules of LoRA by name or by themselves": ("base.target_modules", ("q_proj", "v_proj"), {}),
+    "recipe of a base model that is not fine-tuned": ("base.learning_rate", 2e-4, {"base.kind": "none"}),
+    "its epochs": ("base.epochs", 4, {"base.kind": "none"}),
     "optimiser where only prompts and adapters are trained": ("model.optimiser", "adamw-8bit", {}),
     "trials that are one training": ("tuning.trials", 1, {"tuning.trials": 0}),
     "bfloat16 asked for by two names": ("model.compute_dtype", "bfloat16", {"model.compute_dtype": "auto"}),

@@ -10,6 +10,7 @@ import mlflow
 import optuna
 import pandas as pd
 import pytest
+import torch
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoTokenizer
 
@@ -113,8 +114,6 @@ def test_prompt_adapter_artifact_predicts_in_plain_peft_what_was_recorded(
     command: list[object], tmp_path: Path, kept: bool
 ) -> None:
     """Loaded as its own configuration says, in front of the base model that it names."""
-    import torch
-
     learn = ["--methods", "spul", "--set", "spul.learning_rate=0.01", "--set", "model.compute_dtype=float32"]
     learn += ["--keep-models"] if kept else []
     assert invoke(*command, *learn).exit_code == 0
@@ -128,15 +127,56 @@ def test_prompt_adapter_artifact_predicts_in_plain_peft_what_was_recorded(
         (base,) = (tmp_path / "cache" / "base").iterdir()
     assert f"\nbase_model: {base}\n" in (adapter / "README.md").read_text(encoding="utf-8")
     model = AutoPeftModelForCausalLM.from_pretrained(adapter).eval()
-    encoder = Encoder(gpt2_tokenizer(), 1024)
     for split in ("train_forget", "test_retain"):
-        recorded = pd.read_parquet(_artifact(tmp_path / "results", run, f"predictions/{split}.parquet"))
-        examples = [Example(row.text, row.answer, text=row.text) for row in recorded.itertuples()]
-        for row, encoded in zip(recorded.itertuples(), encoder.encode(examples), strict=True):
-            logits = model(input_ids=torch.tensor([encoded.ids])).logits[0, -len(encoded.answer) - 1 : -1].detach()
-            chosen = logits.log_softmax(-1).gather(-1, torch.tensor(encoded.answer)[:, None])
-            assert float(chosen.sum()) == pytest.approx(row.log_probability, abs=1e-3)
-            assert (row.predicted == row.answer) == (tuple(logits.argmax(-1).tolist()) == encoded.answer)
+        check_answers(model, pd.read_parquet(_artifact(tmp_path / "results", run, f"predictions/{split}.parquet")))
+
+
+@pytest.mark.parametrize("method", ["spul", "ga"])
+def test_model_that_knows_its_rows_is_unlearned_as_it_is(
+    command: list[object], model_folder: Path, tmp_path: Path, method: str
+) -> None:
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    as_it_is = ["--methods", method, "--set", "base.kind=none", "--keep-models"]
+    as_it_is += ["--set", "model.compute_dtype=float32"]
+    outcome = invoke(*command, *as_it_is)
+    assert outcome.exit_code == 0, outcome.output
+    assert "the base model answers only" in outcome.output
+    assert "let it be fine-tuned first" in outcome.output
+    results = tmp_path / "results"
+    runs = cells(results)
+    assert set(runs) == {"base", method}, "the vanilla model is the base model"
+    assert "The base model does not know its training rows" in (results / "leaderboard.md").read_text(encoding="utf-8")
+
+    # The base row is the user's model in plain transformers.
+    model = AutoModelForCausalLM.from_pretrained(model_folder).eval()
+    check_answers(model, pd.read_parquet(_artifact(results, runs["base"], "predictions/train_retain.parquet")))
+    assert runs["base"].data.metrics["trainable_parameters"] == 0
+    kept = results / "models" / runs[method].data.tags[KEY]
+    if method == "ga":
+        model = AutoModelForCausalLM.from_pretrained(kept).eval()
+        before = load_file(model_folder / "model.safetensors")
+        assert any(
+            not torch.equal(weight, before[name]) for name, weight in model.state_dict().items() if name in before
+        )
+    else:
+        model = AutoPeftModelForCausalLM.from_pretrained(kept).eval()
+        assert model.peft_config["default"].base_model_name_or_path == str(model_folder)
+        assert f"as it is:\n\n    {model_folder}" in (kept / "README.md").read_text(encoding="utf-8")
+        assert [folder.name for folder in (results / "models").iterdir()] == [kept.name], "no copy of the user's model"
+    check_answers(model, pd.read_parquet(_artifact(results, runs[method], "predictions/test_retain.parquet")))
+
+
+def check_answers(model: Any, recorded: pd.DataFrame) -> None:
+    """Plain PyTorch computes what was recorded."""
+    examples = [Example(row.text, row.answer, text=row.text) for row in recorded.itertuples()]
+    encoded = Encoder(gpt2_tokenizer(), 1024).encode(examples)
+    for row, tokens in zip(recorded.itertuples(), encoded, strict=True):
+        logits = model(input_ids=torch.tensor([tokens.ids])).logits[0, -len(tokens.answer) - 1 : -1].detach()
+        chosen = logits.log_softmax(-1).gather(-1, torch.tensor(tokens.answer)[:, None])
+        assert float(chosen.sum()) == pytest.approx(row.log_probability, abs=1e-3)
+        assert (row.predicted == row.answer) == (tuple(logits.argmax(-1).tolist()) == tokens.answer)
 
 
 def test_interrupted_run_continues_with_the_cell_it_was_in(

@@ -38,7 +38,7 @@ class BaseFailedError(Exception):
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A fine-tuned, merged base model on disk.
+    """A base model on disk: fine-tuned and merged, or the model as it is.
 
     Attributes:
         key: content hash of everything that decides its weights.
@@ -89,9 +89,13 @@ def base_model(
 
         def make(folder: Path) -> None:
             with measured() as cost:
-                trained = _fine_tune(
-                    model, encoder, task, rows, config, model_config, identity, folder, on_step, checkpoints
-                )
+                if identity.recipe is None:
+                    save_weights(load_model(model, model_config), folder)
+                    trained = 0
+                else:
+                    trained = _fine_tune(
+                        model, encoder, task, rows, config, model_config, identity, folder, on_step, checkpoints
+                    )
             cost.wall_seconds += checkpoints.earlier_seconds
             facts = {"trainable_parameters": trained, "cost": asdict(cost), "identity": asdict(identity)}
             (folder / "base.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -117,6 +121,7 @@ def _fine_tune(
 ) -> int:
     import torch
 
+    assert identity.recipe is not None
     torch.manual_seed(identity.seed)
     network = load_model(model, model_config, four_bit=config.kind == "qlora")
     adapted = None if config.kind == "full" else with_lora(network, config)

@@ -98,6 +98,11 @@ def choose_methods(config: RunConfig, registry: Registry) -> list[Registered[typ
 
 def check_settings(config: RunConfig, registry: Registry) -> None:
     """Settings must belong to something installed; those of tasks and methods that are not run are checked, too."""
+    if config.oracle and config.base.kind == "none":
+        raise UserError(
+            "oracle is set, but base.kind is none: a model that is taken as it is has no recipe for the retain set; "
+            "leave --oracle out, or set base.kind to lora, qlora or full."
+        )
     known = [*registry.tasks, *registry.methods]
     for name, settings in config.set.items():
         if name in registry.methods:

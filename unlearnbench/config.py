@@ -61,8 +61,10 @@ class ModelConfig(Section):
 class BaseConfig(Section):
     """How the base model is fine-tuned until it has memorised the training splits (protocol, stage 2)."""
 
-    kind: Literal["qlora", "lora", "full"] = Field(
-        default="qlora", description="LoRA on 4-bit weights, LoRA, or all weights"
+    kind: Literal["qlora", "lora", "full", "none"] = Field(
+        default="qlora",
+        description="LoRA on 4-bit weights, LoRA, or all weights; none: the model is taken as it is, since it "
+        "knows the rows already",
     )
     rank: int = Field(default=16, ge=1, description="of LoRA")
     alpha: int = Field(default=64, ge=1, description="LoRA's scale: its update is multiplied by alpha / rank")

@@ -40,7 +40,7 @@ class Estimator:
         if cell.row in (BASE, RETRAIN):
             base = self.config.base
             learned = train_tokens["retain"] + (train_tokens["forget"] if cell.row == BASE else 0.0)
-            work += (6 if base.kind == "full" else 4) * learned * base_epochs(data.task, base)
+            work += {"full": 6, "none": 0}.get(base.kind, 4) * learned * base_epochs(data.task, base)
         elif cell.choice is not None:
             method = cell.choice.build(cell.choice.defaults)
             seen = sum(train_tokens["retain" if part == "retain" else "forget"] for part in method.uses)

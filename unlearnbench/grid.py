@@ -201,8 +201,8 @@ def build_grid(config: RunConfig, registry: Registry) -> list[Cell]:
             transfer = tuple(t for t in transfer_data if t.task.unlearned_on == data.task.name)
             for position, seed in enumerate(dict.fromkeys(config.seeds)):
                 workplace = Workplace(model, data, transfer, seed, config, metrics, model_given)
-                # The vanilla model does not depend on the seed.
-                rows = [Cell(workplace, VANILLA)] if position == 0 else []
+                # The vanilla model does not depend on the seed, and is the base model if that is not fine-tuned.
+                rows = [Cell(workplace, VANILLA)] if position == 0 and config.base.kind != "none" else []
                 rows += [Cell(workplace, row) for row in ((BASE, RETRAIN) if config.oracle else (BASE,))]
                 cells += [*rows, *(Cell(workplace, c.method.name, c) for c in choices)]
     return follow(cells, {})

@@ -102,16 +102,17 @@ def _name(dtype: object) -> str:
 
 def base_id(model: ResolvedModel, data: TaskData, config: RunConfig, seed: int) -> BaseId:
     """The base model that a configuration makes."""
-    recipe = _recipe(model, data.task, config)
-    drops = architecture(model).drops_out or (recipe.lora is not None and recipe.lora.dropout > 0)
-    needed = [recipe.optimiser in EIGHT_BIT or (recipe.lora is not None and recipe.lora.quantised)]
+    recipe = None if config.base.kind == "none" else _recipe(model, data.task, config)
+    lora = None if recipe is None else recipe.lora
+    drops = recipe is not None and (architecture(model).drops_out or (lora is not None and lora.dropout > 0))
+    quantised = (recipe is not None and recipe.optimiser in EIGHT_BIT) or (lora is not None and lora.quantised)
     return BaseId(
         ModelId(model.identity),
         content_hash([_split_hash(data, "train_forget"), _split_hash(data, "train_retain")]),
         recipe,
         precision(model, config.model),
         _dropout(config.model) if drops else None,
-        _libraries({"peft": recipe.lora is not None, "bitsandbytes": any(needed)}),
+        _libraries({"peft": lora is not None, "bitsandbytes": quantised}),
         seed,
     )
 

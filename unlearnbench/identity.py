@@ -170,12 +170,13 @@ class BaseId(Identity):
 
     Attributes:
         rows: hash of the training rows.
+        recipe: None if the model is taken as it is.
         dropout: None where nothing is dropped, so that passes do not matter.
     """
 
     model: ModelId
     rows: str
-    recipe: RecipeId
+    recipe: RecipeId | None
     precision: PrecisionId
     dropout: DropoutId | None
     libraries: Values = field(metadata={SOFTWARE: True})

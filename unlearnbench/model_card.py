@@ -18,20 +18,24 @@ CARD = """\
 
 {tokens} virtual tokens, trained by unlearnbench {version} (seed {seed}); the weights were not changed.
 
-**They belong in front of the base model that they were trained with**: not {model} as it is, but {model} fine-tuned on
-the training rows of {task}. On the machine that made it, it is the folder that `adapter_config.json` names:
+**They belong in front of the model that they were trained with**{place}:
 
     {base}
 
     from peft import AutoPeftModelForCausalLM
     model = AutoPeftModelForCausalLM.from_pretrained("the folder of this card")
-
+{again}
+{model} was read from {source}.
+"""
+FINE_TUNED = """\
+: not {model} as it is, but {model} fine-tuned on
+the training rows of {task}. On the machine that made it, it is the folder that `adapter_config.json` names"""
+AGAIN = """
 If it is not there any more, the `config.yaml` that is recorded with this adapter makes it again, in `again/models`:
 
     unlearnbench run --config config.yaml --results again --keep-models
-
-{model} was read from {source}.
 """
+AS_IT_IS = ", {model} as it is"
 
 
 def write_card(adapter: Path, cell: Cell) -> None:
@@ -41,11 +45,14 @@ def write_card(adapter: Path, cell: Cell) -> None:
     base = facts["base_model_name_or_path"]
     model, method = cell.workplace.model, cell.choice.method
     header = {"base_model": base, "library_name": "peft", "tags": ["unlearning", method.name]}
+    as_it_is = cell.workplace.base_id.recipe is None
+    names = {"model": model.spec.title, "task": cell.workplace.data.task.title}
     text = CARD.format(
+        **names,
+        place=(AS_IT_IS if as_it_is else FINE_TUNED).format(**names),
+        again="" if as_it_is else AGAIN,
         header=yaml.safe_dump(header, sort_keys=False, width=1000),
         method=method.title,
-        model=model.spec.title,
-        task=cell.workplace.data.task.title,
         tokens=facts["num_virtual_tokens"],
         version=__version__,
         seed=cell.workplace.seed,

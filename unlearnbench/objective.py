@@ -14,6 +14,17 @@ def training_accuracy(accuracies: tuple[float, float], sizes: tuple[float, float
     return sum(accuracy * size for accuracy, size in zip(accuracies, sizes, strict=True)) / sum(sizes)
 
 
+def remedy(as_it_is: bool) -> str:
+    """What to do about a base model that does not know its training rows.
+
+    Args:
+        as_it_is: whether it was taken as it is, rather than fine-tuned.
+    """
+    if as_it_is:
+        return "let it be fine-tuned first (`--set base.kind=lora`), or name a model that knows them"
+    return "train it longer (`--set base.epochs=...`, or a higher `base.learning_rate`), or take a larger model"
+
+
 def has_learned(accuracy: float) -> bool:
     """Whether a base model with this accuracy on its training rows has learned enough to unlearn it."""
     return accuracy >= LEARNED

@@ -29,7 +29,7 @@ from unlearnbench.evaluation import Evaluation
 from unlearnbench.grid import Cell, Workplace
 from unlearnbench.lease import WAIT_SECONDS, Claim, ClaimLostError
 from unlearnbench.model_card import write_card
-from unlearnbench.objective import has_learned, training_accuracy
+from unlearnbench.objective import has_learned, remedy, training_accuracy
 from unlearnbench.record import Record
 from unlearnbench.recording import attach, attach_predictions, attach_result, cell_tags
 from unlearnbench.reporting import Reporter
@@ -350,7 +350,7 @@ class Runner:
         if not has_learned(accuracy):
             self.reporter.note(
                 f"the base model answers only {100 * accuracy:.1f} % of its training rows: what it does not know can't "
-                "be unlearned, so the leaderboard leaves trade-offs out; train it longer (--set base.epochs=...)"
+                f"be unlearned, so the leaderboard leaves trade-offs out; {remedy(self.config.base.kind == 'none')}"
             )
 
     def _evaluate(self, cell: Cell, bench: Workbench, model: LanguageModel, record: Record) -> CellResult:

@@ -101,15 +101,23 @@ class Weights:
         """Writes what was trained: a PEFT prompt adapter, or all weights.
 
         Args:
-            base: where an adapter's base model is; in the cache, if None.
+            base: where an adapter's base model is; in the cache, or the user's own place for it, if None.
         """
         if model.prompt is None:
             save_weights(model.network, folder)
+        elif self.workplace.base_id.recipe is None:
+            own = self.workplace.model
+            save_adapter(model.prompt, model.network, own.path, folder, own.revision)
         else:
             save_adapter(model.prompt, model.network, str(base or self._base_entry), folder)
 
-    def keep_base(self, models: Path) -> Path:
-        """Copies the base model, with its tokenizer, into a folder of `models`, which it returns."""
+    def keep_base(self, models: Path) -> Path | None:
+        """Copies the base model, with its tokenizer, into a folder of `models`, which it returns.
+
+        None if the base model is the user's model as it is.
+        """
+        if self.workplace.base_id.recipe is None:
+            return None
         kept = models / f"base-{self._base_entry.name}"
         if not kept.is_dir():
             with filling(kept) as scratch:

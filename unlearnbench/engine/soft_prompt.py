@@ -56,11 +56,13 @@ def _prompt_encoder(tokens: int, size: int, hidden: int, generator: torch.Genera
     return encoder
 
 
-def save_adapter(embeddings: Tensor, model: PreTrainedModel, base: str, folder: Path) -> None:
+def save_adapter(
+    embeddings: Tensor, model: PreTrainedModel, base: str, folder: Path, revision: str | None = None
+) -> None:
     """Writes ``[tokens, hidden]`` virtual tokens as a PEFT prompt-tuning adapter.
 
     ``PeftModel.from_pretrained(model, folder)`` loads it; the MLP is not needed any more. `base` is what the
-    adapter's config names as its base model.
+    adapter's config names as its base model, `revision` its commit on the hub.
     """
     from peft import PromptTuningConfig
     from safetensors.torch import save_file
@@ -70,6 +72,7 @@ def save_adapter(embeddings: Tensor, model: PreTrainedModel, base: str, folder: 
     config = PromptTuningConfig(
         task_type="CAUSAL_LM",
         base_model_name_or_path=base,
+        revision=revision,
         num_virtual_tokens=tokens,
         token_dim=size,
         num_transformer_submodules=1,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from unlearnbench.identity import HeldBaseId
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.objective import has_learned, training_accuracy
+from unlearnbench.objective import has_learned, remedy, training_accuracy
 
 TRAINING = ("train_forget", "train_retain")
 
@@ -33,8 +34,14 @@ def learned_notes(bases: Mapping[int | None, Entry]) -> list[str]:
     if not unlearned:
         return []
     found = ", ".join(f"{100 * (base_accuracy(base) or 0):.1f} % with seed {base.seed}" for base in unlearned)
+    as_it_is = all(_as_it_is(base) for base in unlearned)
+    fault, advice = "does not know" if as_it_is else "never learned", remedy(as_it_is)
     return [
-        f"The base model never learned its training rows ({found}; at least 95 % are needed): what it does not know "
-        "can't be unlearned, so trade-offs are left out. Train it longer (`--set base.epochs=...`, or a higher "
-        "`base.learning_rate`), or take a larger model."
+        f"The base model {fault} its training rows ({found}; at least 95 % are needed): what it does not know "
+        f"can't be unlearned, so trade-offs are left out. {advice[0].upper()}{advice[1:]}."
     ]
+
+
+def _as_it_is(base: Entry) -> bool:
+    subject = base.identity.subject
+    return isinstance(subject, HeldBaseId) and subject.base.recipe is None

@@ -267,7 +267,10 @@ def test_archives_are_refused_and_never_unpacked(name: str, tmp_path: Path, mode
     before = sorted(tmp_path.rglob("*"))
     results = ["--methods", "ga", "--results", tmp_path / "results", "--dry-run"]
     for arguments, expected in (
-        (["run", *results, "--tasks", f"path:{archive}", "--models", model_folder], "is a file: name the folder"),
+        (
+            ["run", *results, "--tasks", f"path:{archive}", "--models", model_folder],
+            "archives are not read, unpack them first",
+        ),
         (["run", *results, "--tasks", "sst2", "--models", archive], "no model is called"),
         (["run", *results, "--tasks", "sst2", "--data-root", archive], str(archive)),
         (["compare", archive, archive], str(archive)),

@@ -17,7 +17,7 @@ from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import DivergedError, OnStep, Optimisation, train, trainable_count
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
-from unlearnbench.errors import UserError
+from unlearnbench.errors import ModelError
 from unlearnbench.identity import BaseId, digest
 from unlearnbench.lease import claimed
 from unlearnbench.models.loading import compute_dtype, load_model, pick_device, save_weights
@@ -80,7 +80,7 @@ def base_model(
 
     Raises:
         BaseFailedError: the fine-tuning diverged.
-        UserError: the model lacks the configured LoRA target modules.
+        ModelError: the model lacks the configured LoRA target modules.
     """
     key = digest(identity)
     entry = cache_root() / "base" / key
@@ -172,7 +172,7 @@ def with_lora(network: PreTrainedModel, config: BaseConfig) -> Any:
     try:
         return get_peft_model(network, lora)
     except ValueError as error:
-        raise UserError(
+        raise ModelError(
             f"LoRA finds no modules {', '.join(targets)} in {type(network).__name__}: "
             f"leave out base.target_modules, or name its attention projections ({str(error).splitlines()[0]})"
         ) from None

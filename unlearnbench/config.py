@@ -104,7 +104,9 @@ class RunConfig(Section):
     """Everything that decides the results of a run, and where they go."""
 
     preset: str = Field(default=DEFAULT_PRESET, description="settings to start from: quick, small or paper")
-    tasks: tuple[str, ...] = Field(default=("all",), description="names, path:DIR for own data, or all")
+    tasks: tuple[str, ...] = Field(
+        default=("all",), description="names, path:PATH for own data (a table, or a folder), or all"
+    )
     methods: tuple[str, ...] = Field(default=("all",), description="names, or all")
     models: tuple[str, ...] = Field(default=("tiny",), description="short names, hub ids or folders")
     seeds: tuple[Seed, ...] = Field(default=(0,), description="of base models, trainings and tuning")
@@ -174,7 +176,8 @@ def read_preset(name: str) -> dict[str, Any]:
 def default_preset(settings: Mapping[str, Any]) -> str:
     """The preset where none is named: quick, unless the settings name other data or models than it has."""
     quick = read_preset(DEFAULT_PRESET)
-    fits = all(settings.get(key) in (None, quick[key]) for key in ("models", "data_root"))
+    own_data = any(str(name).startswith("path:") for name in settings.get("tasks") or ())
+    fits = not own_data and all(settings.get(key) in (None, quick[key]) for key in ("models", "data_root"))
     return DEFAULT_PRESET if fits else DEFAULT_PRESET_ELSEWHERE
 
 

@@ -19,6 +19,10 @@ class UserError(Exception):
         super().__init__(safe(message))
 
 
+class ModelError(UserError):
+    """A model can't be had, or can't be run as configured; other models may be fine."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message as a sentence, or the error's type."""
     lines = str(error).strip().splitlines()

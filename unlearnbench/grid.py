@@ -10,7 +10,7 @@ from typing import Any
 from unlearnbench.choosing import check_settings, choose_methods, choose_tasks
 from unlearnbench.config import RunConfig
 from unlearnbench.data.checks import check_generic_labels
-from unlearnbench.data.folder_task import PREFIX, FolderTask
+from unlearnbench.data.own_task import PREFIX, OwnTask
 from unlearnbench.data.store import TaskData, TransferData, load_task, load_transfer
 from unlearnbench.hyperparameters import Choice, Hyperparameter, LogUniform, declared
 from unlearnbench.identify import base_id, evaluation_ids, machine, precision, retrain_id, trained_id, transfer_ids
@@ -164,7 +164,7 @@ class Cell:
         place = self.workplace
         task, transfers = place.data.task, [one.task.name for one in place.transfer]
         narrowed = {
-            "tasks": (f"{PREFIX}{task.folder}" if isinstance(task, FolderTask) else task.name, *transfers),
+            "tasks": (f"{PREFIX}{task.path}" if isinstance(task, OwnTask) else task.name, *transfers),
             "methods": () if self.choice is None else (self.row,),
             "models": (place.model_given or place.model.spec.name,),
             "seeds": tuple(dict.fromkeys(seed for seed in (self.tuned_on, place.seed) if seed is not None)),

@@ -90,11 +90,13 @@ def run(
     check_cache()
     plan = plan_run(config, known, again=again)
     display = make_display(Console(), list(plan.todo.values()), quiet, plan.processes.count)
-    outcome = run_cells(config, plan.store, plan.cells, plan.todo, display, plan.processes.count, force=again == "all")
+    outcome = run_cells(
+        plan.config, plan.store, plan.cells, plan.todo, display, plan.processes.count, force=again == "all"
+    )
     entries = read_entries(plan.store)
     if entries:
         write_leaderboard(entries, plan.store.results, failed=list(plan.store.failed_cells().values()))
-    failed = plan.failed_names | outcome.failed
+    failed = {**plan.unusable, **plan.failed_names, **outcome.failed}
     for name, reason in failed.items():
         warnings.warn(f"failed: {name}: {reason}", stacklevel=2)
     frame = _frame([entry for entry in entries if entry.key in plan.keys])

@@ -9,6 +9,7 @@ from typing import Literal
 from unlearnbench.config import RunConfig
 from unlearnbench.estimate import Estimator
 from unlearnbench.grid import Cell, build_grid, follow, shard_of
+from unlearnbench.models.usable import usable_models
 from unlearnbench.plugins import Registry
 from unlearnbench.processes.count import Planned, plan_processes
 from unlearnbench.tracking import Store
@@ -24,6 +25,7 @@ class Plan:
         todo: estimated seconds by the keys of the cells that will be run.
         failed: reason of each cell that failed before and is left out, by its key.
         processes: how many of this machine share the cells.
+        unusable: why models of the configuration are left out, by what they were named.
     """
 
     config: RunConfig
@@ -33,6 +35,7 @@ class Plan:
     failed: Mapping[str, str]
     estimator: Estimator
     processes: Planned
+    unusable: Mapping[str, str]
 
     @property
     def keys(self) -> set[str]:
@@ -61,8 +64,9 @@ def plan_run(
         chosen: picks some of the grid's cells.
 
     Raises:
-        UserError: a name is unknown, data or a model can't be read, or the store can't be opened.
+        UserError: a name is unknown, data or all models can't be read, or the store can't be opened.
     """
+    config, unusable = usable_models(config, known.models)
     cells: Sequence[Cell] = build_grid(config, known)
     store = Store(config.results, config.tracking_uri, optuna_storage=config.optuna_storage)
     cells = shard_of(follow(cells, store.tuned_seeds()), *part)
@@ -74,4 +78,4 @@ def plan_run(
     estimator = Estimator(config)
     left_out = finished | set(failed)
     todo = {cell.key: estimator.seconds(cell) for cell in cells if cell.key not in left_out}
-    return Plan(config, store, cells, todo, failed, estimator, plan_processes(config, cells, todo, estimator))
+    return Plan(config, store, cells, todo, failed, estimator, plan_processes(config, cells, todo, estimator), unusable)

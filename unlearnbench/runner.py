@@ -24,7 +24,7 @@ from unlearnbench.design import Space, first_values
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import Progress
 from unlearnbench.environment import environment
-from unlearnbench.errors import UserError
+from unlearnbench.errors import ModelError, UserError
 from unlearnbench.evaluation import Evaluation
 from unlearnbench.grid import Cell, Workplace
 from unlearnbench.lease import WAIT_SECONDS, Claim, ClaimLostError
@@ -225,6 +225,11 @@ class Runner:
             tags = {**tags, "hardware.threads": str(self._set_threads(cell.workplace)), **cell_tags(cell)}
             with self.store.record("cell", cell.name, tags=tags) as record:
                 result = self._measured_result(cell, claim, record, tags)
+        except ModelError as error:
+            # Other models may be fine. It is not recorded as a failure: mended, the same command runs the cell.
+            self._bench = None
+            self.reporter.cell_ended(f"FAILED: {error}")
+            return str(error)
         except UserError:
             raise
         except ClaimLostError as error:

@@ -46,7 +46,8 @@ def test_identity_follows_the_bytes(data_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "has no test_forget.jsonl or test_forget.parquet"),
+        (None, "has no test_forget.csv, .tsv, .jsonl or .parquet .it has test_retain.jsonl, "),
+        ("", "test_forget.jsonl has no rows: each of the four splits needs at least one"),
         ("not json", "test_forget.jsonl can't be read as jsonl"),
         ('{"prompt": "a", "label": "b"}', "has no column 'answer' .it has prompt, label"),
         ('{"prompt": "a", "answer": 3}', "row 0: answer is 3, but must be text"),
@@ -62,5 +63,11 @@ def test_bad_files_are_named(data_folder: Path, content: str | None, message: st
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nowhere' does not exist"):
+    with pytest.raises(UserError, match="nowhere does not exist"):
         FolderTask(tmp_path / "nowhere")
+
+
+def test_a_folder_with_a_table_in_it_says_how_to_name_the_table(tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text("prompt,answer,forget\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"A single table is a task, too: path:.*reviews.csv"):
+        FolderTask(tmp_path)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from unlearnbench.config import ModelConfig
-from unlearnbench.errors import UserError
+from unlearnbench.errors import ModelError, UserError
 from unlearnbench.models.loading import load_model, load_tokenizer, model_size, restore_weights
 from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
 from unlearnbench.plugins import registry
@@ -53,7 +54,7 @@ def test_gated_model_says_how_to_get_access() -> None:
 def test_missing_model_is_one_sentence_with_a_remedy() -> None:
     model = ResolvedModel(find_model("owner/name@abc", MODELS), "owner/name", "abc", "x")
     for load in (load_tokenizer, model_size):
-        with pytest.raises(UserError, match="model owner/name .* can't be loaded: .*name a local folder"):
+        with pytest.raises(UserError, match="model owner/name .* can't be loaded .*name a model on this machine"):
             load(model)
 
 
@@ -62,8 +63,67 @@ def test_pickled_weights_are_refused(model_folder: Path) -> None:
 
     (model_folder / "model.safetensors").unlink()
     torch.save({}, model_folder / "pytorch_model.bin")
-    with pytest.raises(UserError, match="can't be loaded"):
+    with pytest.raises(UserError, match="pytorch_model.bin is a pickle, which is not loaded; save the model with"):
+        find_model(str(model_folder), MODELS)
+
+
+def _adapter(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
+
+
+def _no_tokenizer(folder: Path) -> None:
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+
+
+def _cut_off(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def _lost_shard(folder: Path) -> None:
+    index = {"metadata": {}, "weight_map": {"lm_head.weight": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (_adapter, "has no config.json .it holds adapter_config.json, .*: it is an adapter; merge it"),
+        (_no_tokenizer, "has no tokenizer .it holds config.json, generation_config.json, model.safetensors.: save it"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "has no weights in safetensors .it holds config.json"),
+        (_cut_off, "model.safetensors can't be read as safetensors .*: it is cut off or damaged"),
+        (_lost_shard, "names model-00002-of-00002.safetensors, but the folder has no such file"),
+    ],
+)
+def test_what_a_folder_lacks_is_named_and_what_it_holds(
+    model_folder: Path, harm: Callable[[Path], None], message: str
+) -> None:
+    harm(model_folder)
+    with pytest.raises(ModelError, match=message) as raised:
+        find_model(str(model_folder), MODELS)
+    assert "network" not in str(raised.value)
+
+
+def test_weights_that_are_missing_are_not_made_up(model_folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = model_folder / "model.safetensors"
+    weights = load_file(file)
+    del weights["model.layers.0.mlp.down_proj.weight"]
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="lack model.layers.0.mlp.down_proj.weight, which LlamaForCausalLM would fill"):
         load_model(resolve(find_model(str(model_folder), MODELS)), ModelConfig(device="cpu"))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_broken_files_of_a_folder_are_no_matter_of_the_network(model_folder: Path, name: str) -> None:
+    (model_folder / name).write_text("{", encoding="utf-8")
+    resolved = resolve(find_model(str(model_folder), MODELS))
+    with pytest.raises(ModelError, match=r"the model in .*tiny-llama can't be loaded: ") as raised:
+        (load_tokenizer if name == "tokenizer.json" else model_size)(resolved)
+    assert "network" not in str(raised.value)
 
 
 def test_restored_weights_are_those_on_disk(model_folder: Path) -> None:

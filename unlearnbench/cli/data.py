@@ -34,7 +34,7 @@ def _data() -> None:
 
 @app.command()
 def show(
-    task: Annotated[str, typer.Argument(help="A task's name, or path:DIR.")],
+    task: Annotated[str, typer.Argument(help="A task's name, or path:PATH for own data.")],
     preset: Annotated[str | None, typer.Option(help="Settings to start from.")] = None,
     data_root: Annotated[
         str | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="hub, bundled, or a folder in hub layout.")

@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
 def run(
     preset: Preset = None,
-    tasks: Annotated[str | None, typer.Option(help="Names separated by commas, path:DIR for own data, or all.")] = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="Names separated by commas, path:PATH for own data, or all.")
+    ] = None,
     methods: Annotated[str | None, typer.Option(help="Names separated by commas, or all.")] = None,
     models: Models = None,
     seeds: Seeds = None,
@@ -179,13 +181,17 @@ def _run(
         connect(where.ray_address, where.gpus_per_cell)
         config = config.model_copy(update={"model": settled_there(config.model, where.gpus_per_cell)})
     plan = plan_run(config, known, again="all" if force else "failed" if retry_failed else "nothing", part=where.part)
+    left_out = [f"left out: {name}: {reason}" for name, reason in plan.unusable.items()]
+    for sentence in left_out:
+        console.print(safe(sentence), markup=False, highlight=False, soft_wrap=True)
     if not quiet:
         console.print(plan_table(plan.cells, plan.todo, plan.failed, plan.estimator))
         if promised := _promise(plan.cells):
             console.print(promised, markup=False, highlight=False, soft_wrap=True)
     note = f", {len(plan.failed)} failed before (--retry-failed runs them again)" if plan.failed else ""
+    finished = len(plan.cells) - len(plan.todo) - len(plan.failed)
     console.print(
-        f"{len(plan.todo)} cells to run, {len(plan.cells) - len(plan.todo) - len(plan.failed)} finished before{note}; "
+        f"{len(plan.todo)} cell{'' if len(plan.todo) == 1 else 's'} to run, {finished} finished before{note}; "
         f"estimated time {duration(sum(plan.todo.values()))}"
         f"{plan.processes.statement if where.executor == 'local' else ''}.",
         markup=False,
@@ -193,7 +199,7 @@ def _run(
         soft_wrap=True,
     )
     if dry_run:
-        return 0
+        return 1 if left_out else 0
     try:
         count, start = plan.processes.count, None
         if where.executor == "ray":
@@ -203,15 +209,26 @@ def _run(
             count = min(connect(where.ray_address, where.gpus_per_cell), most)
             start = partial(RayWorkers, gpus_per_cell=where.gpus_per_cell)
         display = make_display(console, list(plan.todo.values()), quiet, count)
-        outcome = run_cells(config, plan.store, plan.cells, plan.todo, display, count, force=force, start=start)
+        outcome = run_cells(plan.config, plan.store, plan.cells, plan.todo, display, count, force=force, start=start)
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where this run stopped.")
         return 130
     _show_result(console, plan.store, plan.keys)
     failed = plan.failed_names | outcome.failed
+    for reason, named in _by_reason(failed).items():
+        more = f" and {len(named) - 1} more" if named[1:] else ""
+        console.print(safe(f"failed: {named[0]}{more}: {reason}"), markup=False, highlight=False, soft_wrap=True)
+    for sentence in left_out:
+        console.print(safe(sentence), markup=False, highlight=False, soft_wrap=True)
+    return 1 if failed or left_out else 0
+
+
+def _by_reason(failed: dict[str, str]) -> dict[str, list[str]]:
+    """Names of failed cells by what they failed of; many have one reason in common."""
+    found: dict[str, list[str]] = {}
     for name, reason in failed.items():
-        console.print(safe(f"failed: {name}: {reason}"), markup=False, highlight=False, soft_wrap=True)
-    return 1 if failed else 0
+        found.setdefault(reason, []).append(name)
+    return found
 
 
 def _promise(cells: Sequence[Cell]) -> str | None:

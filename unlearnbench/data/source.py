@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from unlearnbench import hub
 from unlearnbench.cache import cache_root, content_hash, file_hash
 from unlearnbench.errors import UserError, first_line
 from unlearnbench.progress import working
@@ -98,6 +99,7 @@ class DataSource:
         from datasets.exceptions import DatasetNotFoundError
 
         if not isinstance(self.root, Path):
+            hub.trouble()
             where: dict[str, Any] = {"path": dataset.path, "revision": _revision(dataset)}
         else:
             # `datasets` caches by folder name; its own cache per content keeps two folders of one name apart.
@@ -189,6 +191,7 @@ def _revision(dataset: HubDataset) -> str:
     """The pinned commit, or the one to which the hub's main branch points now."""
     if dataset.revision is not None:
         return dataset.revision
+    hub.trouble()
     from huggingface_hub import HfApi
 
     try:
@@ -199,7 +202,7 @@ def _revision(dataset: HubDataset) -> str:
 
 def _unreachable(dataset: HubDataset, error: BaseException) -> UserError:
     return UserError(
-        f"data set {dataset.path} can't be read from the Hugging Face hub ({first_line(error)}): check the "
+        f"data set {dataset.path} can't be read from the Hugging Face hub ({hub.reason(error)}): check the "
         "network (and `hf auth login` for a gated data set), or name a folder in hub layout with --data-root, "
         "or take generated data with --data-root bundled."
     )

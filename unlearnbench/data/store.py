@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from unlearnbench.cache import cache_root, cached, content_hash
 from unlearnbench.data.checks import check_splits
-from unlearnbench.data.folder_task import FolderTask
+from unlearnbench.data.own_task import OwnTask
 from unlearnbench.data.sampling import stratified_sample, subsample
 from unlearnbench.data.source import DataSource
 from unlearnbench.identity import SplitsId, digest
@@ -62,7 +62,7 @@ def load_transfer(task: TransferTask, config: RunConfig) -> TransferData:
 
 
 def _cached_splits(task: Task, origin: Origin, source: DataSource, seed: int) -> Splits:
-    if isinstance(task, FolderTask):
+    if isinstance(task, OwnTask):
         return task.splits(source, seed)
     options = task.options.model_dump(mode="json", exclude={"base_epochs"})
     identity = SplitsId(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnbench.config import ModelConfig
-from unlearnbench.errors import UserError
+from unlearnbench.errors import ModelError, UserError
 from unlearnbench.memory import ModelSize
 from unlearnbench.models.resolve import ResolvedModel, access_error
 
@@ -72,7 +72,7 @@ def load_tokenizer(model: ResolvedModel) -> PreTrainedTokenizerBase:
 
     try:
         return AutoTokenizer.from_pretrained(model.path, revision=model.revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # tokenizers raise plain exceptions for broken files
         raise access_error(model.spec, error) from None
 
 
@@ -83,6 +83,7 @@ def load_model(model: ResolvedModel, config: ModelConfig, *, four_bit: bool = Fa
         UserError: the model is gated, missing, or has no safetensors weights.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     from unlearnbench.engine.trials import enable_packing, runs
@@ -93,12 +94,27 @@ def load_model(model: ResolvedModel, config: ModelConfig, *, four_bit: bool = Fa
         options["attn_implementation"] = config.attention
     if four_bit:
         options["quantization_config"] = _nf4(compute_dtype(config, device))
+    loaded: PreTrainedModel
     try:
-        loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            model.path, revision=model.revision, trust_remote_code=False, use_safetensors=True, **options
+        loaded, found = AutoModelForCausalLM.from_pretrained(
+            model.path,
+            revision=model.revision,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
         )
-    except (OSError, ValueError, ImportError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise access_error(model.spec, error) from None
+    missing = sorted(set(found["missing_keys"]) & {name for name, _ in loaded.named_parameters()})
+    if missing:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise ModelError(
+            f"the weights of {model.spec.name} lack {missing[0]}{more}, which {type(loaded).__name__} would fill with "
+            "random numbers: save the whole model again, as a causal language model."
+        )
     loaded.eval()
     if config.gradient_checkpointing:
         _checkpoint_layers(loaded)
@@ -110,7 +126,7 @@ def load_model(model: ResolvedModel, config: ModelConfig, *, four_bit: bool = Fa
         if hasattr(module, BNB_REPACKS):
             setattr(module, BNB_REPACKS, False)
     if four_bit and not runs(loaded):
-        raise UserError(
+        raise ModelError(
             f"{type(loaded).__name__} can't run with weights in 4 bits: use --set base.kind=lora or full, and leave "
             "model.frozen_4bit out."
         )
@@ -123,7 +139,7 @@ def _checkpoint_layers(network: PreTrainedModel) -> None:
     try:
         network.gradient_checkpointing_enable({"use_reentrant": False})
     except ValueError:
-        raise UserError(
+        raise ModelError(
             f"model.gradient_checkpointing is set, but {type(network).__name__} does not support it: leave it out."
         ) from None
 

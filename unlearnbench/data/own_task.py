@@ -1,0 +1,99 @@
+"""What all tasks on the user's own files share: a path, rows read at once, and labels found among the answers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearnbench.errors import UserError, first_line
+from unlearnbench.task import Task, TaskOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREFIX = "path:"
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+MAX_LABELS = 10
+
+
+class OwnTask(Task):
+    """A task on own data, ``--tasks path:PATH``; tables show it as ``path:NAME``, NAME being that of the path.
+
+    Attributes:
+        path: a folder or a file.
+    """
+
+    title = "Own data"
+    description = "Own data."
+
+    def __init__(self, path: Path, options: TaskOptions | None = None) -> None:
+        super().__init__(options)
+        self.path = path
+        self.name = shown_name(path)
+        self.title = self.name.removeprefix(PREFIX)
+
+    @abstractmethod
+    def identity(self) -> str:
+        """A hash over the bytes of all files."""
+
+
+def shown_name(path: Path) -> str:
+    """The task's name in tables and behind ``--set``."""
+    resolved = path.resolve()
+    return PREFIX + (resolved.stem if resolved.is_file() else resolved.name)
+
+
+def labels_among(answers: set[str]) -> tuple[str, ...]:
+    """The answers, if they are few enough to be labels; else answers are free text."""
+    return tuple(sorted(answers)) if len(answers) <= MAX_LABELS else ()
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A file's rows. Cells of CSV and TSV files are texts as they stand there: "NA" is a text like another.
+
+    Raises:
+        UserError: it can't be read.
+    """
+    import pandas as pd
+
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix == ".jsonl":
+            return pd.read_json(path, lines=True, dtype=False)
+        return pd.read_csv(
+            path, sep=_separator(path), dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+        )
+    except (ValueError, OSError, TypeError, AttributeError, RecursionError) as error:
+        # Pandas has other errors for lines that are not objects, or not the same all along.
+        raise UserError(f"{path} can't be read as {path.suffix[1:]}: {first_line(error)} Write it again.") from None
+
+
+def _separator(path: Path) -> str:
+    """A tab in TSV; in CSV a comma, or what spreadsheets of some countries write in its place."""
+    if path.suffix == ".tsv":
+        return "\t"
+    with path.open(encoding="utf-8-sig") as file:
+        head = file.readline()
+    return ";" if head.count(";") > head.count(",") else ","
+
+
+def check_columns(path: Path, frame: pd.DataFrame, columns: tuple[str, ...], remedy: str) -> None:
+    """Raises a UserError if a table lacks a column."""
+    for column in columns:
+        if column not in frame.columns:
+            raise UserError(
+                f"{path} has no column {column!r} (it has {', '.join(map(str, frame.columns)) or 'none'}): {remedy}"
+            )
+
+
+def text_in(path: Path, row: int, column: str, value: object) -> str:
+    """A cell that must hold text.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if not isinstance(value, str):
+        raise UserError(f"{path}, row {row}: {column} is {value!r}, but must be text.")
+    return value

@@ -1,0 +1,200 @@
+"""The user's own data as one table: texts, answers, and a column that says what is to be forgotten."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from unlearnbench.cache import file_hash
+from unlearnbench.data.checks import text_key
+from unlearnbench.data.own_task import OwnTask, check_columns, labels_among, read_table, text_in
+from unlearnbench.data.sampling import split_by_text
+from unlearnbench.data.source import DataSource
+from unlearnbench.errors import UserError
+from unlearnbench.task import Example, Splits, TaskOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+YES, NO = ("yes", "true", "1", "forget"), ("no", "false", "0", "retain", "")
+SPLITS = ("train", "test")
+
+
+class TableOptions(TaskOptions):
+    """Which columns of the table mean what."""
+
+    prompt: str = Field(default="prompt", description="column of the text that the model reads")
+    answer: str = Field(default="answer", description="column of what it should answer")
+    forget: str = Field(default="forget", description="column that says what is to be forgotten")
+    forget_if: str = Field(
+        default="",
+        description="values of that column, separated by commas, whose rows are to be forgotten; "
+        "if not given, it must hold yes and no, true and false, or 1 and 0",
+    )
+    split: str = Field(
+        default="split",
+        description="column that holds train or test; if the table has none, rows are drawn by split_seed",
+    )
+    test_share: float = Field(
+        default=0.3, gt=0, lt=1, description="share of the rows that are drawn for the test splits"
+    )
+    template: str = Field(
+        default="",
+        description="the prompt, with column names in braces, as in '{text} Sentiment:'; instead of `prompt`",
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    example: Example
+    forget: bool
+    split: str
+
+
+class TableTask(OwnTask):
+    """A file (.csv, .tsv, .jsonl or .parquet) with the columns prompt, answer and forget, or others that options name.
+
+    Rows of equal prompts fall on the same side of the split, so that no text leaks.
+    """
+
+    description = "A table of prompts and answers with a column that says what is to be forgotten."
+    Options = TableOptions
+
+    def __init__(self, file: Path, options: TaskOptions | None = None) -> None:
+        super().__init__(file, options)
+        self._rows = self._read()
+        self.labels = labels_among({row.example.answer for row in self._rows})
+
+    def identity(self) -> str:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> str:
+        return file_hash(self.path)
+
+    def splits(self, source: DataSource, seed: int) -> Splits:
+        """The splits that a column names, or that `seed` draws."""
+        split = self._named() if self._rows[0].split else self._drawn(seed)
+        facts = {"file": str(self.path), "file hash": self._hash, "rows": str(len(self._rows))}
+        facts["split"] = f"column {self._options.split}" if self._rows[0].split else f"drawn with seed {seed}"
+        parts = {
+            f"{side}_{kind}": tuple(row.example for row in rows if row.forget == (kind == "forget"))
+            for side, rows in zip(SPLITS, split, strict=True)
+            for kind in ("forget", "retain")
+        }
+        for name, examples in parts.items():
+            if not examples:
+                raise UserError(
+                    f"{self.path}: no row is left for the split {name}: add rows, or change "
+                    f"--set {self.name}.{'split' if self._rows[0].split else 'test_share'}=..."
+                )
+        return Splits(**parts, provenance=facts)
+
+    @property
+    def _options(self) -> TableOptions:
+        assert isinstance(self.options, TableOptions)
+        return self.options
+
+    def _named(self) -> tuple[list[_Row], list[_Row]]:
+        train, test = ([row for row in self._rows if row.split == side] for side in SPLITS)
+        return train, test
+
+    def _drawn(self, seed: int) -> tuple[list[_Row], list[_Row]]:
+        """What is to be forgotten and what is to be kept is divided one after the other, in the same shares."""
+        train: list[_Row] = []
+        test: list[_Row] = []
+        sides: dict[str, list[_Row]] = {}
+        for forget in (True, False):
+            new = [row for row in self._rows if row.forget == forget and text_key(row.example) not in sides]
+            old = [row for row in self._rows if row.forget == forget and text_key(row.example) in sides]
+            count = round((1 - self._options.test_share) * len(new))
+            halves = split_by_text(new, [row.example.text for row in new], count, seed)
+            for side, rows in zip((train, test), halves, strict=True):
+                side += rows
+                sides |= {text_key(row.example): side for row in rows}
+            for row in old:
+                sides[text_key(row.example)].append(row)
+        return train, test
+
+    def _read(self) -> list[_Row]:
+        frame, options = read_table(self.path), self._options
+        if not len(frame):
+            raise UserError(f"{self.path} has no rows.")
+        prompts = _filled(self.path, frame, options.template) if options.template else self._column(frame, "prompt")
+        answers = self._column(frame, "answer")
+        forget = self._forget(self._column(frame, "forget"))
+        splits = self._splits(frame)
+        rows = []
+        for index, (prompt, answer, group, split) in enumerate(zip(prompts, answers, forget, splits, strict=True)):
+            text = text_in(self.path, index, "prompt", prompt)
+            example = Example(text.rstrip(" "), text_in(self.path, index, "answer", answer).strip(), text, group or "")
+            rows.append(_Row(example, group is not None, split))
+        forgotten = sum(row.forget for row in rows)
+        if forgotten in (0, len(rows)):
+            raise UserError(
+                f"{self.path}: {'no' if forgotten == 0 else 'every'} row is to be forgotten, by column "
+                f"{options.forget!r}: mend that column, or see --set {self.name}.forget_if=VALUE."
+            )
+        return rows
+
+    def _column(self, frame: pd.DataFrame, option: str) -> Sequence[Any]:
+        column = getattr(self._options, option)
+        check_columns(
+            self.path, frame, (column,), f"rename or add it, or name another with --set {self.name}.{option}=COLUMN."
+        )
+        return list(frame[column])
+
+    def _forget(self, cells: Sequence[Any]) -> list[str | None]:
+        """For each row why it is to be forgotten (nothing, if the column says only that), or None if it is not."""
+        wanted = {value.strip() for value in self._options.forget_if.split(",") if value.strip()}
+        if wanted:
+            texts = [str(cell).strip() for cell in cells]
+            unknown = sorted(wanted - set(texts))
+            if unknown:
+                raise UserError(
+                    f"{self.path}: no row has {unknown[0]!r} in column {self._options.forget!r}, which "
+                    f"{self.name}.forget_if names."
+                )
+            return [text if text in wanted else None for text in texts]
+        found: list[str | None] = []
+        for index, cell in enumerate(cells):
+            text = str(cell).strip().lower()
+            if text not in (*YES, *NO):
+                raise UserError(
+                    f"{self.path}, row {index}: {self._options.forget} is {cell!r}, but must be yes or no, unless "
+                    f"--set {self.name}.forget_if=VALUE says which values mean that a row is to be forgotten."
+                )
+            found.append("" if text in YES else None)
+        return found
+
+    def _splits(self, frame: pd.DataFrame) -> list[str]:
+        column = self._options.split
+        if column not in frame.columns:
+            if "split" in self._options.model_fields_set:
+                self._column(frame, "split")
+            return [""] * len(frame)
+        cells = [str(cell).strip().lower() for cell in frame[column]]
+        for index, cell in enumerate(cells):
+            if cell not in SPLITS:
+                raise UserError(f"{self.path}, row {index}: {column} is {cell!r}, but must be train or test.")
+        return cells
+
+
+def _filled(path: Path, frame: pd.DataFrame, template: str) -> list[str]:
+    """The template with each row's values in place of the columns in braces."""
+    names = re.findall(r"\{(\w+)\}", template)
+    check_columns(path, frame, tuple(names), "the template names it.")
+    if not names:
+        raise UserError(f"the template {template!r} names no column: write one in braces, as in '{{text}} Sentiment:'.")
+
+    columns = {name: [str(cell) for cell in frame[name]] for name in names}
+    return [
+        re.sub(r"\{(\w+)\}", lambda found, row=row: columns[found[1]][row], template)  # type: ignore[misc]
+        for row in range(len(frame))
+    ]

@@ -1,0 +1,39 @@
+"""Which of a run's models can be had: one that can't stops none of the others; all are looked at before the plan."""
+
+from __future__ import annotations
+
+from unlearnbench.config import RunConfig
+from unlearnbench.errors import ModelError
+from unlearnbench.models.loading import load_tokenizer, model_size
+from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
+from unlearnbench.models.spec import ModelSpec
+from unlearnbench.plugins import Registered
+
+
+def usable_models(config: RunConfig, registered: dict[str, Registered[ModelSpec]]) -> tuple[RunConfig, dict[str, str]]:
+    """The configuration with the models that can be had, and the reason for each of the others.
+
+    Configurations and tokenizers are loaded, weights are not.
+
+    Raises:
+        ModelError: none can be had.
+    """
+    usable: list[str] = []
+    reasons: dict[str, str] = {}
+    for name in dict.fromkeys(config.models):
+        try:
+            model = _found(find_model(name, registered))
+            model_size(model)
+            load_tokenizer(model)
+        except ModelError as error:
+            reasons[name] = str(error)
+        else:
+            usable.append(name)
+    if not usable and reasons:
+        raise ModelError(" ".join(reasons.values()))
+    return config.model_copy(update={"models": tuple(usable)}), reasons
+
+
+def _found(spec: ModelSpec) -> ResolvedModel:
+    """The model; a folder's weights, which may be large, are not hashed yet."""
+    return ResolvedModel(spec, spec.location, None, "") if spec.is_local and spec.gguf is None else resolve(spec)

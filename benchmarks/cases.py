@@ -14,20 +14,20 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from benchmarks import published
-from unlearnbench.base import MemoriseLoss, with_lora
-from unlearnbench.batch import PartName
+from unlearnbench.cell.base import MemoriseLoss, with_lora
 from unlearnbench.config import BaseConfig, ModelConfig
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.contract.batch import PartName
+from unlearnbench.contract.method import SoftPrompt
+from unlearnbench.contract.model_spec import ModelSpec
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.precision import Precision
+from unlearnbench.engine.probe import enable_packing
 from unlearnbench.engine.reference import Reference
 from unlearnbench.engine.soft_prompt import TrainablePrompt
-from unlearnbench.engine.trials import enable_packing
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
-from unlearnbench.method import SoftPrompt
 from unlearnbench.models.loading import load_model
 from unlearnbench.models.resolve import ResolvedModel
-from unlearnbench.models.spec import ModelSpec
 from unlearnbench.plugins import registry
 
 ALPHA, BETA = 1.0, 1.0

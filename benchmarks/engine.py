@@ -28,7 +28,7 @@ from benchmarks.whole import seconds_of_a_small_cell, seconds_of_preset_quick
 from unlearnbench.config import ModelConfig
 from unlearnbench.errors import first_line
 from unlearnbench.models.loading import compute_dtype
-from unlearnbench.whole import write_whole
+from unlearnbench.storage.whole import write_whole
 
 EVALUATED = 128
 

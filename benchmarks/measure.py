@@ -16,9 +16,9 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks import published
 from benchmarks.cases import Case, Settings, copy_prompt
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.contract.method import SoftPrompt
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.soft_prompt import TrainablePrompt
-from unlearnbench.method import SoftPrompt
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, logsigmoid
 from transformers import PreTrainedModel
 
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.encoded import Encoded
 
 IGNORED = -100
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from unlearnbench.contract.objective import trade_off
 from unlearnbench.leaderboard.scores import accuracy_score, trade_off_score
 from unlearnbench.leaderboard.statistics import Floats, Score
-from unlearnbench.objective import trade_off
 
 # Correlation of two predictions on the same example (of normal variables behind them): of one method's seeds, and of
 # two methods.

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from unlearnbench.threads import cores, wait_passively
+from unlearnbench.models.threads import cores, wait_passively
 
 # Hidden width, layers, heads, vocabulary; the first is preset quick's model, the last SmolLM2-135M's shape.
 SHAPES = {

@@ -16,7 +16,7 @@ from typer.cli import get_docs_for_click
 from unlearnbench.cli import app
 from unlearnbench.cli.run import run
 from unlearnbench.config import RunConfig, Section
-from unlearnbench.hyperparameters import declared
+from unlearnbench.contract.hyperparameters import declared
 from unlearnbench.plugins import registry
 
 SETTINGS = """# Settings

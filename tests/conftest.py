@@ -22,8 +22,8 @@ from transformers import (
 from typer.testing import CliRunner, Result
 
 from unlearnbench.cli import app
+from unlearnbench.contract.task import Example, Splits, Task
 from unlearnbench.data.store import TaskData
-from unlearnbench.task import Example, Splits, Task
 from unlearnbench.testing.rig import tiny_llama
 
 # Threads cost more than they bring on models this small.

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from unlearnbench.cli import app
 from unlearnbench.config import build_config, default_preset
-from unlearnbench.tracking import Store
+from unlearnbench.tracking.store import Store
 
 SMALL = ["--tasks", "sst2", "--max-train", "96", "--max-test", "64", "--trials", "1", "--quiet"]
 

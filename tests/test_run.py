@@ -15,10 +15,10 @@ from peft import AutoPeftModelForCausalLM
 from transformers import AutoTokenizer
 
 from tests.conftest import gpt2_tokenizer, invoke
+from unlearnbench.contract.task import Example
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.errors import UserError
-from unlearnbench.task import Example
-from unlearnbench.tracking import KEY, KIND, ORDER, Store
+from unlearnbench.tracking.store import KEY, KIND, ORDER, Store
 
 pytestmark = pytest.mark.slow
 
@@ -182,7 +182,7 @@ def check_answers(model: Any, recorded: pd.DataFrame) -> None:
 def test_interrupted_run_continues_with_the_cell_it_was_in(
     command: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from unlearnbench.workbench import Workbench
+    from unlearnbench.cell.workbench import Workbench
 
     original = Workbench.unlearn
     calls = []

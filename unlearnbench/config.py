@@ -12,17 +12,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
-from unlearnbench.data.checks import OnLeakage
-from unlearnbench.data.source import DataRoot
-from unlearnbench.design import Design
+from unlearnbench.contract.source import DataRoot
+from unlearnbench.contract.task import GENERIC_LABELS
 from unlearnbench.errors import UserError, nearest
-from unlearnbench.task import GENERIC_LABELS
 
 DEFAULT_PRESET = "quick"
 # For models and data that preset quick was not made for.
 DEFAULT_PRESET_ELSEWHERE = "small"
 
-
+Design = Literal["spread", "random"]
+OnLeakage = Literal["error", "drop-from-train"]
 # NumPy and scikit-learn take seeds of 32 bits.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from unlearnbench.safe_text import safe
+from unlearnbench.console.safe_text import safe
 
 
 class UserError(Exception):

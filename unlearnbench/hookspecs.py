@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from unlearnbench.method import Method
-    from unlearnbench.metrics import Metric
-    from unlearnbench.models.spec import ModelSpec
-    from unlearnbench.task import Task, TransferTask
+    from unlearnbench.contract.method import Method
+    from unlearnbench.contract.metrics import Metric
+    from unlearnbench.contract.model_spec import ModelSpec
+    from unlearnbench.contract.task import Task, TransferTask
 
 PROJECT = "unlearnbench"
 hookspec = pluggy.HookspecMarker(PROJECT)

@@ -66,11 +66,11 @@ def run(
     """
     from rich.console import Console
 
-    from unlearnbench.cache import check_cache
-    from unlearnbench.choosing import check_names
     from unlearnbench.config import build_config, read_file
+    from unlearnbench.grid.choosing import check_names
+    from unlearnbench.models.threads import wait_passively
     from unlearnbench.plugins import registry
-    from unlearnbench.threads import wait_passively
+    from unlearnbench.storage.cache import check_cache
 
     wait_passively()
     given = read_file(Path(settings)) if isinstance(settings, str | PathLike) else _listed(settings or {})
@@ -79,12 +79,12 @@ def run(
     for problem in known.problems:
         warnings.warn(problem, stacklevel=2)
     check_names(config, known)
+    from unlearnbench.console.quiet import quiet_libraries
+    from unlearnbench.grid.display import make_display
+    from unlearnbench.grid.plan import plan_run
     from unlearnbench.leaderboard.stored import read_entries
     from unlearnbench.leaderboard.write import write_leaderboard
-    from unlearnbench.plan import plan_run
     from unlearnbench.processes.run import run_cells
-    from unlearnbench.quiet import quiet_libraries
-    from unlearnbench.reporting import make_display
 
     quiet_libraries()
     check_cache()

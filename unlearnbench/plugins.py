@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pluggy
 
 from unlearnbench import hookspecs
+from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.errors import UserError, nearest
-from unlearnbench.rows import REFERENCE_ROWS
 
 if TYPE_CHECKING:
-    from unlearnbench.method import Method
-    from unlearnbench.metrics import Metric
-    from unlearnbench.models.spec import ModelSpec
-    from unlearnbench.task import Task, TransferTask
+    from unlearnbench.contract.method import Method
+    from unlearnbench.contract.metrics import Metric
+    from unlearnbench.contract.model_spec import ModelSpec
+    from unlearnbench.contract.task import Task, TransferTask
 
 Item = TypeVar("Item")
 

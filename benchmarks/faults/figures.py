@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.whole import write_whole
+from unlearnbench.storage.whole import write_whole
 
 Round = dict[str, Any]
 

@@ -19,6 +19,8 @@ from safetensors.torch import save
 
 from tests.leaderboard.entries import ENTRIES
 from unlearnbench.config import RunConfig, build_config, read_file
+from unlearnbench.console.safe_text import printable
+from unlearnbench.contract.task import SPLIT_NAMES
 from unlearnbench.data.checks import check_splits
 from unlearnbench.data.folder_task import FolderTask
 from unlearnbench.engine.soft_prompt import load_adapter
@@ -31,8 +33,6 @@ from unlearnbench.leaderboard.files import to_csv, to_json
 from unlearnbench.leaderboard.merge import merge_entries
 from unlearnbench.leaderboard.reading import read_leaderboard
 from unlearnbench.leaderboard.render import to_markdown
-from unlearnbench.safe_text import printable
-from unlearnbench.task import SPLIT_NAMES
 
 ODD_TEXT = st.sampled_from(
     ["", " ", "\x1b]0;x\x07", "a\nb", "\u202e", "=1+1", "../../x", "/etc/passwd", "<script>", "|", "[bold]", "{{7*7}}",

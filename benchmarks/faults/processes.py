@@ -28,10 +28,10 @@ import torch
 from tests.survival.mlflow_server import free_port, serve, stop
 from tests.survival.processes import exit_code, finished_runs, results_of
 from tests.survival.relay import relay_to
-from unlearnbench import lease
 from unlearnbench.cli import main
 from unlearnbench.leaderboard.files import open_entries
-from unlearnbench.tracking import KIND, Store
+from unlearnbench.storage import lease
+from unlearnbench.tracking.store import KIND, Store
 
 # So that a process which is stopped for a few seconds has lost its cell.
 LEASE_SECONDS = 3.0
@@ -40,9 +40,10 @@ CALM_ATTEMPTS = 4
 # Log-likelihoods of a run that goes on from a snapshot are the same up to rounding.
 SAME_WITHIN = 1e-3
 IMPORTED = (
-    "unlearnbench.runner", "unlearnbench.estimate", "unlearnbench.reporting", "unlearnbench.leaderboard.write",
-    "unlearnbench.leaderboard.stored", "mlflow", "optuna", "transformers", "datasets", "peft", "pandas", "scipy.stats",
-    "matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store",
+    "unlearnbench.grid.runner", "unlearnbench.grid.estimate", "unlearnbench.grid.display",
+    "unlearnbench.leaderboard.write", "unlearnbench.leaderboard.stored",
+    "mlflow", "optuna", "transformers", "datasets", "peft", "pandas", "scipy.stats", "matplotlib.pyplot",
+    "mlflow.store.tracking.sqlalchemy_store",
 )  # fmt: skip
 # The base model learns its rows, so that results which were made from damaged weights would be others.
 ARGUMENTS = [

@@ -13,8 +13,8 @@ from benchmarks.cases import Case, Settings, base_case, make_rows, spul_case, we
 from benchmarks.gpu.shapes import batch, batch_rows, checked_shape, row_lengths
 from benchmarks.gpu.step import Finding, Setup, Step
 from benchmarks.measure import check_equal, compare_evaluation
-from unlearnbench.engine.trials import enable_packing
-from unlearnbench.method import Method
+from unlearnbench.contract.method import Method
+from unlearnbench.engine.probe import enable_packing
 from unlearnbench.plugins import registry
 from unlearnbench.testing.rig import Rig
 

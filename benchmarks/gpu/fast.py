@@ -16,7 +16,7 @@ from benchmarks.gpu.step import CannotDoError, Finding, Setup, Step
 from benchmarks.measure import Comparison, compare, compare_evaluation, seconds_of
 from benchmarks.profiles import write_profile
 from unlearnbench.engine import packing
-from unlearnbench.estimate import matmul_rate
+from unlearnbench.grid.estimate import matmul_rate
 
 # How many times as fast as the published way.
 GOALS = {"spul": 4.0, "npo-rt": 2.5, "evaluation": 4.0}

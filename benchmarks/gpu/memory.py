@@ -13,13 +13,13 @@ from benchmarks.cases import SMOLLM2_135M, Settings, Shape
 from benchmarks.gpu.shapes import LLAMA_1B, TINY, batch, batch_rows, row_lengths
 from benchmarks.gpu.step import CannotDoError, Finding, Setup, Step
 from benchmarks.measure import PeakBytes, peak_bytes, synchronise
-from unlearnbench import memory
 from unlearnbench.config import ModelConfig
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.contract.method import SoftPrompt
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.optimiser import OptimiserName, make_optimiser
 from unlearnbench.engine.soft_prompt import TrainablePrompt
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
-from unlearnbench.method import SoftPrompt
+from unlearnbench.models import memory
 from unlearnbench.plugins import registry
 
 PROMPT_TOKENS = 30

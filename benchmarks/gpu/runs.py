@@ -11,9 +11,9 @@ from itertools import combinations
 
 from benchmarks.gpu.command import SMALLER, Command, one_task
 from benchmarks.gpu.step import CannotDoError, Finding, Setup, Step
+from unlearnbench.contract.objective import trade_off
+from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.objective import trade_off
-from unlearnbench.rows import BASE, REFERENCE_ROWS
 
 # Two methods whose trade-offs on the CPU are nearer than this may change places: accumulated rounding moves single
 # values of preset quick by several points (docs/running.md, threads).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.cases import SMOLLM2_135M, Lengths, Settings, Shape, evenly_up_to, make_rows, sst2_lengths, yelp_lengths
 from benchmarks.gpu.step import Setup
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.encoded import Encoded
 
 LLAMA_1B = Shape("LLaMA-3.2-1B", 16, 2048, 8192, 32, 8, 128_256)
 LLAMA_7B = Shape("LLaMA-2-7B", 32, 4096, 11_008, 32, 32, 32_000, tied=False)

@@ -8,11 +8,12 @@ import pytest
 from rich.console import Console
 
 from tests.conftest import ToyTask
+from unlearnbench.cell.cell import Cell
 from unlearnbench.cli.plan import plan_table
 from unlearnbench.config import build_config
-from unlearnbench.estimate import Estimator
-from unlearnbench.grid import Cell, build_grid
-from unlearnbench.models.spec import ModelSpec
+from unlearnbench.contract.model_spec import ModelSpec
+from unlearnbench.grid.estimate import Estimator
+from unlearnbench.grid.grid import build_grid
 from unlearnbench.plugins import Origin, Registered, Registry, registry
 
 ORIGIN = Origin("test", "test", "0")

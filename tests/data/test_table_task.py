@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from tests.conftest import invoke
+from unlearnbench.contract.source import DataSource
+from unlearnbench.contract.task import Example, Splits
 from unlearnbench.data.checks import text_key
-from unlearnbench.data.source import DataSource
 from unlearnbench.data.table_task import TableOptions, TableTask
 from unlearnbench.errors import UserError
-from unlearnbench.task import Example, Splits
 
 SOURCE = DataSource("bundled")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from unlearnbench.data.source import DataSource
+from unlearnbench.contract.source import DataSource
 from unlearnbench.testing import Check, method_checks
 
 PAGE = Path(__file__).parents[2] / "docs" / "open-unlearning.md"

@@ -8,9 +8,9 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from tests.conftest import TEXTS, gpt2_tokenizer, llama_tokenizer, opt_tokenizer, review
+from unlearnbench.contract.task import Example
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.errors import UserError
-from unlearnbench.task import Example
 
 TOKENIZERS = {
     "gpt2": gpt2_tokenizer,

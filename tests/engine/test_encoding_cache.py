@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import gpt2_tokenizer, review
+from unlearnbench.contract.task import Example
 from unlearnbench.engine import encoding_cache
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.encoding_cache import EncodingCache
-from unlearnbench.task import Example
 
 EXAMPLES = [review(f"review {i} " + "dull " * (i % 7), "positive" if i % 2 else "don't know") for i in range(40)]
 

@@ -10,13 +10,13 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from tests.conftest import tiny_llama
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.contract.method import SoftPrompt
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.forward import Inputs, answer_logits, collate, logits_and_states, shared_prompt
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.packing import packs
+from unlearnbench.engine.probe import can_share_prefix, enable_packing
 from unlearnbench.engine.soft_prompt import TrainablePrompt, load_adapter, save_adapter
-from unlearnbench.engine.trials import can_share_prefix, enable_packing
-from unlearnbench.method import SoftPrompt
 
 ROWS = [Encoded((5, 9, 11, 40, 7), 4), Encoded((6, 3, 8, 9, 10, 12, 90, 91), 6), Encoded((4, 77), 1)]
 

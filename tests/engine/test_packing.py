@@ -21,12 +21,12 @@ from transformers import (
 from tests.conftest import tiny_llama
 from tests.engine.test_forward import ROWS, relative_error
 from unlearnbench.config import ModelConfig
+from unlearnbench.contract.model_spec import ModelSpec
 from unlearnbench.engine.forward import answer_logits, collate, logits_and_states
 from unlearnbench.engine.packing import Packing, attend, packs, rectangles
-from unlearnbench.engine.trials import enable_packing
+from unlearnbench.engine.probe import enable_packing
 from unlearnbench.models.loading import load_model
 from unlearnbench.models.resolve import ResolvedModel
-from unlearnbench.models.spec import ModelSpec
 
 
 def test_rectangles_hold_rows_of_similar_length() -> None:

@@ -18,7 +18,8 @@ from transformers import (
 
 from tests.conftest import gpt2_tokenizer, review
 from tests.engine.test_forward import plain_logits, random_prompt, relative_error
-from unlearnbench.engine.encoding import Encoded, Encoder
+from unlearnbench.engine.encoded import Encoded
+from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.positions import positions
 from unlearnbench.errors import UserError

@@ -10,13 +10,13 @@ from transformers import PreTrainedModel
 from tests.conftest import ARCHITECTURES, tiny_llama
 from tests.engine.test_forward import ROWS, relative_error
 from tests.methods.test_losses import make, training_set
+from unlearnbench.contract.method import SoftPrompt
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.packing import Packing, attend
 from unlearnbench.engine.precision import CastWeights, Precision
+from unlearnbench.engine.probe import enable_packing
 from unlearnbench.engine.soft_prompt import TrainablePrompt
-from unlearnbench.engine.trials import enable_packing
 from unlearnbench.engine.unlearning import UnlearningStep
-from unlearnbench.method import SoftPrompt
 
 BFLOAT16 = Precision("cpu", torch.float32, torch.bfloat16)
 SEVERAL_PASSES = 12

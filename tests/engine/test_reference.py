@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 
 from tests.conftest import tiny_llama
 from tests.methods.test_losses import FORGET, RETAIN, answer_log_probability, log_distributions
-from unlearnbench.batch import KLDirection, Part
+from unlearnbench.contract.batch import KLDirection, Part
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.reference import reference
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep

@@ -13,17 +13,17 @@ from transformers import PreTrainedModel
 
 from tests.conftest import tiny_llama
 from tests.methods.test_losses import FORGET, RETAIN, make, training_set
-from unlearnbench.batch import Batch
+from unlearnbench.contract.batch import Batch
+from unlearnbench.contract.method import SoftPrompt
 from unlearnbench.engine.batching import packed_passes, padded_passes, shuffled_batches
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.optimiser import OptimiserName
+from unlearnbench.engine.probe import enable_packing
 from unlearnbench.engine.reference import Reference
 from unlearnbench.engine.soft_prompt import TrainablePrompt
 from unlearnbench.engine.training import DivergedError, Optimisation, Progress, train
-from unlearnbench.engine.trials import enable_packing
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
-from unlearnbench.method import SoftPrompt
 
 SETTINGS = Optimisation(1e-2, epochs=3, batch_size=2, warmup_ratio=0.1, weight_decay=0.0, max_grad_norm=1.0)
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from tests.conftest import tiny_llama
 from tests.engine.test_forward import ROWS, random_prompt
 from unlearnbench.engine.model import LanguageModel
-from unlearnbench.engine.trials import enable_packing
+from unlearnbench.engine.probe import enable_packing
 from unlearnbench.engine.writing import write
 
 

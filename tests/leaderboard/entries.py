@@ -8,7 +8,7 @@ from inspect import signature
 from typing import Any
 
 from unlearnbench.config import RunConfig
-from unlearnbench.identity import (
+from unlearnbench.identity.ids import (
     BaseId,
     CellId,
     EvaluationId,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from unlearnbench.contract.objective import trade_off
 from unlearnbench.leaderboard.agreement import agreements, sentences, somers
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.published import paper_lines
 from unlearnbench.leaderboard.statistics import Score
-from unlearnbench.objective import trade_off
 
 METHODS = ("ga", "rl", "ga-kl", "ga-gd", "npo-rt", "spul")
 

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from tests.leaderboard.entries import ENTRIES, LIBRARIES, MACHINE, entry
-from unlearnbench.identity import values
+from unlearnbench.identity.ids import values
 from unlearnbench.leaderboard.compare import ComparedLine, compare_entries, why_not_comparable
 from unlearnbench.leaderboard.compare_render import to_csv, to_html, to_json, to_markdown
 from unlearnbench.leaderboard.entry import Entry

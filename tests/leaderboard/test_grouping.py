@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.leaderboard.entries import ENTRIES, LIBRARIES, entry
-from unlearnbench.identity import values
+from unlearnbench.identity.ids import values
 from unlearnbench.leaderboard.blocks import build_blocks
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import group_entries

@@ -8,7 +8,7 @@ from statistics import fmean
 import pytest
 
 from tests.leaderboard.entries import MACHINE, entry
-from unlearnbench.identity import values
+from unlearnbench.identity.ids import values
 from unlearnbench.leaderboard.blocks import build_blocks
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.reproduction import ReproducedRow, reproduce

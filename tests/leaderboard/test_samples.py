@@ -14,7 +14,7 @@ from tests.leaderboard.entries import ENTRIES
 from tests.leaderboard.test_stored import record_entry
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.files import to_csv, to_json
-from unlearnbench.tracking import Store
+from unlearnbench.tracking.store import Store
 
 TEXT = ["text", "group", "answer", "predicted", "log_probability"]
 

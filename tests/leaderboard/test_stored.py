@@ -12,7 +12,7 @@ import pytest
 from tests.leaderboard.entries import ENTRIES
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.stored import read_entries, read_examples
-from unlearnbench.tracking import KEY, RESULT, TRAINING, Store
+from unlearnbench.tracking.store import KEY, RESULT, TRAINING, Store
 
 
 def record_entry(store: Store, entry: Entry, scratch: Path) -> str:

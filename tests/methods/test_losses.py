@@ -12,8 +12,8 @@ from transformers import LlamaForCausalLM
 
 from tests.conftest import tiny_llama
 from unlearnbench.api import Method
-from unlearnbench.batch import PartName
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.contract.batch import PartName
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.reference import Reference
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
@@ -142,7 +142,7 @@ def test_step_without_one_of_the_parts_has_the_other_terms(name: str) -> None:
 
 
 def test_npo_stays_finite_where_the_plain_formula_overflows() -> None:
-    from unlearnbench.batch import Batch, Part
+    from unlearnbench.contract.batch import Batch, Part
 
     logits = torch.tensor([[200.0, 0.0], [-200.0, 0.0]], requires_grad=True)
     part = Part(

@@ -13,17 +13,17 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from tests.models.families import FAMILIES, NOT_PACKED, NOT_SHARED, SHARED_WITHIN_WINDOWS, VOCABULARY, tiny
-from unlearnbench.base import with_lora
-from unlearnbench.batch import Batch
+from unlearnbench.cell.base import with_lora
 from unlearnbench.config import BaseConfig, ModelConfig
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.contract.batch import Batch
+from unlearnbench.contract.method import SoftPrompt
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.packing import packs
+from unlearnbench.engine.probe import can_share_prefix
 from unlearnbench.engine.soft_prompt import TrainablePrompt, load_adapter, save_adapter
-from unlearnbench.engine.trials import can_share_prefix
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import UserError
-from unlearnbench.method import SoftPrompt
 from unlearnbench.models.loading import load_model, restore_weights, save_weights
 from unlearnbench.models.lora_targets import lora_targets
 from unlearnbench.models.resolve import find_model, resolve

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from unlearnbench.config import ModelConfig
+from unlearnbench.contract.task import GENERIC_LABELS
 from unlearnbench.models.loading import load_model, load_tokenizer
 from unlearnbench.models.resolve import find_model, resolve
 from unlearnbench.plugins import registry
-from unlearnbench.task import GENERIC_LABELS
 
 TINY = resolve(find_model("tiny", registry().models))
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from tests.processes.test_schedule import HERE, FakeCell, schedule
 from unlearnbench.engine.training import Progress
 from unlearnbench.errors import UserError
+from unlearnbench.grid.display import LogDisplay
+from unlearnbench.grid.runner import Outcome
 from unlearnbench.processes.messages import CellDone, Happened, Lost, Message, Order, Ready, Stopped
 from unlearnbench.processes.pool import run_pool
 from unlearnbench.processes.schedule import RETRIES
 from unlearnbench.processes.worker import WorkerError
-from unlearnbench.reporting import LogDisplay
-from unlearnbench.runner import Outcome
 
 
 class FakeWorkers:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from unlearnbench.leaderboard.files import open_entries
-from unlearnbench.tracking import AHEAD, KEY, KIND, Store
+from unlearnbench.tracking.store import AHEAD, KEY, KIND, Store
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("ray", reason="Ray is not installed (pip install -e '.[ray]')")

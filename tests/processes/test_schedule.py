@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from unlearnbench.grid.runner import Outcome
 from unlearnbench.processes.schedule import RETRIES, Schedule
-from unlearnbench.runner import Outcome
 
 
 @dataclass(frozen=True)

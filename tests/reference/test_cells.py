@@ -29,15 +29,16 @@ from tests.conftest import (
     tiny_opt,
 )
 from tests.reference import plain
+from unlearnbench.cell.cell import Cell
+from unlearnbench.cell.evaluation import Evaluation
+from unlearnbench.cell.workbench import Workbench
 from unlearnbench.config import build_config
+from unlearnbench.contract.model_spec import ModelSpec
+from unlearnbench.contract.task import Example, Splits, Task
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.training import OnStep, Progress
-from unlearnbench.evaluation import Evaluation
-from unlearnbench.grid import Cell, build_grid
-from unlearnbench.models.spec import ModelSpec
+from unlearnbench.grid.grid import build_grid
 from unlearnbench.plugins import Origin, Registered, Registry, registry
-from unlearnbench.task import Example, Splits, Task
-from unlearnbench.workbench import Workbench
 
 ORIGIN = Origin("test", "test", "0")
 METHODS = ("ga", "rl", "ga-gd", "ga-kl", "npo-rt", "spul")

@@ -12,13 +12,13 @@ import torch
 from tests.conftest import invoke, tiny_llama
 from tests.leaderboard.entries import entry
 from unlearnbench.config import RunConfig
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.errors import UserError
 from unlearnbench.studies import points
 from unlearnbench.studies.outcome import collect, to_markdown
 from unlearnbench.studies.points import STUDIES, Point
-from unlearnbench.tracking import Store
+from unlearnbench.tracking.store import Store
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unlearnbench.cli import app
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.tracking import KEY, KIND, Store
+from unlearnbench.tracking.store import KEY, KIND, Store
 
 COSTS = ("_seconds", "_bytes")
 

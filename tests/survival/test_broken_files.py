@@ -9,10 +9,10 @@ import pytest
 
 from tests.conftest import invoke
 from tests.survival.processes import results_of
-from unlearnbench.cache import cache_root
-from unlearnbench.checksums import is_intact
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.files import open_entries
+from unlearnbench.storage.cache import cache_root
+from unlearnbench.storage.checksums import is_intact
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def test_whole_base_model_outlives_errors_of_other_causes(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may have taken hours; only broken files are a reason to make it again."""
-    from unlearnbench.weights import Weights
+    from unlearnbench.cell.weights import Weights
 
     assert invoke(*common, "--results", tmp_path / "results", "--methods", "ga").exit_code == 0
     (weights,) = cache_root().glob("base/*/model.safetensors")

@@ -16,7 +16,7 @@ from tests.conftest import invoke
 from tests.survival.processes import COSTS, exit_code, finished_runs, start
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.files import open_entries
-from unlearnbench.tracking import KIND, ORDER, Store
+from unlearnbench.tracking.store import KIND, ORDER, Store
 
 pytestmark = pytest.mark.slow
 

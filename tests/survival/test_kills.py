@@ -14,7 +14,7 @@ import pytest
 
 from tests.survival.processes import exit_code, finished_runs, results_of, start
 from unlearnbench.leaderboard.files import open_entries
-from unlearnbench.tracking import KIND, Store
+from unlearnbench.tracking.store import KIND, Store
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from tests.survival.mlflow_server import free_port, serve, stop
 from tests.survival.processes import finished_runs, results_of, start
 from tests.survival.relay import relay_to
 from unlearnbench.leaderboard.files import open_entries
-from unlearnbench.server import ServerDownError
+from unlearnbench.tracking.server import ServerDownError
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ def test_answers_that_break_off_and_silence_lose_nothing(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr("unlearnbench.server.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("unlearnbench.tracking.server.PAUSE_SECONDS", 0.0)
     arguments = [*common, "--methods", "ga,spul", "--trials", 2]
     assert invoke(*arguments, "--results", tmp_path / "unbroken").exit_code == 0
     unbroken = results_of(open_entries(str(tmp_path / "unbroken")))

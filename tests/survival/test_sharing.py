@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import invoke
 from tests.survival.processes import exit_code, finished_runs, start
 from unlearnbench.errors import UserError
-from unlearnbench.tracking import KEY, KIND, Store
+from unlearnbench.tracking.store import KEY, KIND, Store
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ import pytest
 
 from tests.conftest import invoke
 from tests.survival.processes import exit_code, finished_runs, results_of, start
-from unlearnbench import lease
 from unlearnbench.leaderboard.files import open_entries
-from unlearnbench.tracking import KIND, Store
+from unlearnbench.storage import lease
+from unlearnbench.tracking.store import KIND, Store
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ def test_process_that_wakes_up_leaves_its_cell_to_the_one_that_took_it_over(
 ) -> None:
     from unlearnbench_methods.ga import GradientAscent
 
-    from unlearnbench.workbench import Workbench
+    from unlearnbench.cell.workbench import Workbench
 
     monkeypatch.setattr(lease, "LEASE_SECONDS", 2.0)
     reached = tmp_path / "reached"

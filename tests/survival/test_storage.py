@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 def test_storage_that_fails_stops_with_one_sentence_and_the_run_goes_on_later(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sentence: str
 ) -> None:
-    from unlearnbench.record import Record
+    from unlearnbench.tracking.run import Record
 
     arguments = [*common, "--results", tmp_path / "results", "--methods", "ga"]
     original = Record.artifacts

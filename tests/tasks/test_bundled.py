@@ -12,10 +12,10 @@ from unlearnbench_tasks.sst2 import SST2, SST2Options, named_sets
 from unlearnbench_tasks.wmdp_sciq import SCIQ, WMDP, WMDPSciQ
 from unlearnbench_tasks.yelp import Yelp, YelpOptions
 
+from unlearnbench.contract.source import DataSource
+from unlearnbench.contract.task import Task
 from unlearnbench.data.checks import check_splits
-from unlearnbench.data.source import DataSource
 from unlearnbench.errors import UserError
-from unlearnbench.task import Task
 
 BUNDLED = DataSource("bundled")
 TASKS = [SST2(SST2Options(personalities="fictional")), WMDPSciQ(), Yelp(YelpOptions(clusters=8))]

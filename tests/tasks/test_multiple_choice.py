@@ -13,8 +13,8 @@ from unlearnbench_tasks.multiple_choice import published_example, shuffled_examp
 from unlearnbench_tasks.wmdp_sciq import WMDPSciQ, WMDPSciQOptions
 
 from tests.tasks.test_sst2 import authors_root
+from unlearnbench.contract.source import DataSource
 from unlearnbench.data.checks import SHARED, check_splits
-from unlearnbench.data.source import DataSource
 from unlearnbench.errors import UserError
 
 

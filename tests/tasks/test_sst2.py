@@ -11,8 +11,8 @@ from unlearnbench_tasks.find_personalities import choose
 from unlearnbench_tasks.sst2 import PERSONALITIES, SST2, SST2Options, name_pattern
 
 from tests.conftest import invoke
+from unlearnbench.contract.source import DataSource
 from unlearnbench.data.checks import EMPTY, SHARED, check_splits
-from unlearnbench.data.source import DataSource
 from unlearnbench.errors import UserError
 
 CARD = """---

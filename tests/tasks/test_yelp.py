@@ -13,8 +13,8 @@ from unlearnbench_tasks.clustering import assign_clusters, fit_clusters
 from unlearnbench_tasks.yelp import Yelp, YelpOptions
 
 from tests.tasks.test_sst2 import SENTIMENT, authors_root
+from unlearnbench.contract.source import DataSource
 from unlearnbench.data.checks import SHARED, check_splits
-from unlearnbench.data.source import DataSource
 from unlearnbench.errors import UserError
 
 TOPICS = ("pizza", "hotel", "garage", "haircut")

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from unlearnbench.cli import check, compare, data, doctor, leaderboard, listing, new, reproduce, run, study, ui, version
 from unlearnbench.errors import UserError
-from unlearnbench.threads import wait_passively
+from unlearnbench.models.threads import wait_passively
 
 app = typer.Typer(
     name="unlearnbench",
@@ -40,7 +40,7 @@ def main() -> None:
         except UserError:
             raise
         except Exception as error:
-            from unlearnbench.storage import stop_on_full_storage
+            from unlearnbench.storage.full_disk import stop_on_full_storage
 
             stop_on_full_storage(error)
             raise

@@ -21,7 +21,7 @@ def check(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only what failed.")] = False,
 ) -> None:
     """Check methods on a tiny random model, and tasks on their rows. Exit code 1 if anything fails."""
-    from unlearnbench.quiet import quiet_libraries
+    from unlearnbench.console.quiet import quiet_libraries
 
     quiet_libraries()
     from unlearnbench.config import build_config

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from unlearnbench.console.safe_text import safe
 from unlearnbench.errors import UserError
-from unlearnbench.safe_text import safe
-from unlearnbench.whole import write_whole
+from unlearnbench.storage.whole import write_whole
 
 Format = Literal["markdown", "csv", "json", "html"]
 Source = typer.Argument(help="Results folder, leaderboard.json or .csv, or URI of an MLflow store.")

@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unlearnbench.choosing import check_names, choose_tasks, make_task
 from unlearnbench.cli.options import merged, names
 from unlearnbench.config import build_config
+from unlearnbench.console.safe_text import printable
+from unlearnbench.contract.task import TransferTask
+from unlearnbench.grid.choosing import check_names, choose_tasks, make_task
 from unlearnbench.plugins import registry
-from unlearnbench.safe_text import printable
-from unlearnbench.task import TransferTask
 
 if TYPE_CHECKING:
-    from unlearnbench.task import Example
+    from unlearnbench.contract.task import Example
 
 app = typer.Typer(help="Look at the data of a task.", no_args_is_help=True, rich_markup_mode=None)
 GROUPS_SHOWN = 15
@@ -61,8 +61,8 @@ def show(
     transfer_names = {name for name, one in known.tasks.items() if issubclass(one.item, TransferTask)}
     # A transfer task has rows of its own, so that it can be looked at alone.
     check_names(config.model_copy(update={"tasks": ()}) if task in transfer_names else config, known)
+    from unlearnbench.console.quiet import quiet_libraries
     from unlearnbench.data.store import load_task, load_transfer
-    from unlearnbench.quiet import quiet_libraries
 
     quiet_libraries()
     if task in transfer_names:

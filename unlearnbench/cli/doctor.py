@@ -22,10 +22,10 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what this machine can run, what is missing, and the remedy. Exit code 1 if preset quick can't run."""
-    from unlearnbench.quiet import quiet_libraries
+    from unlearnbench.console.quiet import quiet_libraries
 
     quiet_libraries()
-    from unlearnbench.doctor import blocks_quick_preset, examine
+    from unlearnbench.cli.diagnosis import blocks_quick_preset, examine
 
     findings = examine(registry(), results)
     if as_json:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unlearnbench.console.safe_text import safe
 from unlearnbench.errors import UserError
-from unlearnbench.safe_text import safe
 
 app = typer.Typer(help="Write the leaderboard of a results folder; merge and check leaderboards.")
 
@@ -36,7 +36,7 @@ def leaderboard(
         return
     from unlearnbench.leaderboard.stored import read_entries, read_examples
     from unlearnbench.leaderboard.write import write_leaderboard
-    from unlearnbench.tracking import Store
+    from unlearnbench.tracking.store import Store
 
     store = Store.existing(results, tracking_uri)
     written = write_leaderboard(
@@ -117,7 +117,7 @@ def picture(
     from unlearnbench.leaderboard.blocks import build_blocks
     from unlearnbench.leaderboard.page.picture import to_svg
     from unlearnbench.leaderboard.reading import read_leaderboard
-    from unlearnbench.whole import write_whole
+    from unlearnbench.storage.whole import write_whole
 
     entries, _ = read_leaderboard(source)
     try:

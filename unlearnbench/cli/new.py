@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from unlearnbench.errors import UserError
-from unlearnbench.whole import write_whole
+from unlearnbench.storage.whole import write_whole
 
 app = typer.Typer(help="Write a new method's or task's package.", no_args_is_help=True)
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from unlearnbench.reporting import duration
-from unlearnbench.safe_text import safe
+from unlearnbench.console.safe_text import safe
+from unlearnbench.grid.display import duration
 
 if TYPE_CHECKING:
-    from unlearnbench.estimate import Estimator
-    from unlearnbench.grid import Cell, Workplace
+    from unlearnbench.cell.cell import Cell, Workplace
+    from unlearnbench.grid.estimate import Estimator
 
 
 def plan_table(

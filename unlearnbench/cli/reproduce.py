@@ -10,16 +10,16 @@ from rich.console import Console
 
 from unlearnbench.cli.listing import print_problems
 from unlearnbench.cli.options import DataRoot, Jobs, Quiet, names, number_or_word, numbers
+from unlearnbench.console.safe_text import safe
 from unlearnbench.errors import UserError
-from unlearnbench.safe_text import safe
-from unlearnbench.whole import write_whole
+from unlearnbench.storage.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from unlearnbench.grid.repeat import Repeat
     from unlearnbench.leaderboard.entry import Entry
     from unlearnbench.leaderboard.reproduction import Reproduction
-    from unlearnbench.repeat import Repeat
 
 FILE = "reproduction.md"
 
@@ -44,8 +44,8 @@ def reproduce(
 
     Exit code 0 if every number with an interval comes back exactly or within it, 1 if one does not.
     """
+    from unlearnbench.grid.repeat import choose, repeats
     from unlearnbench.leaderboard.reading import read_leaderboard
-    from unlearnbench.repeat import choose, repeats
 
     entries, _ = read_leaderboard(source)
     chosen = choose(entries, names(row), names(tasks), numbers("--seeds", seeds))
@@ -70,21 +70,21 @@ def _run_again(
     planned: Sequence[Repeat], console: Console, quiet: bool, dry_run: bool
 ) -> tuple[dict[str, Entry], dict[str, str]]:
     """New results by the keys of those of then, and the reason of each cell that failed."""
-    from unlearnbench.choosing import check_names
+    from unlearnbench.grid.choosing import check_names
     from unlearnbench.plugins import registry
 
     known = registry()
     print_problems(known)
     for repeat in planned:
         check_names(repeat.config, known)
-    from unlearnbench.cache import check_cache
     from unlearnbench.cli.plan import plan_table
+    from unlearnbench.console.quiet import quiet_libraries
+    from unlearnbench.grid.display import duration, make_display
+    from unlearnbench.grid.plan import plan_run
+    from unlearnbench.grid.repeat import place_of
     from unlearnbench.leaderboard.stored import read_entries
-    from unlearnbench.plan import plan_run
     from unlearnbench.processes.run import run_cells
-    from unlearnbench.quiet import quiet_libraries
-    from unlearnbench.repeat import place_of
-    from unlearnbench.reporting import duration, make_display
+    from unlearnbench.storage.cache import check_cache
 
     quiet_libraries()
     check_cache()

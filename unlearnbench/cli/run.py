@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from unlearnbench.choosing import check_names
 from unlearnbench.cli.listing import print_problems
 from unlearnbench.cli.options import (
     Assignments,
@@ -32,14 +31,15 @@ from unlearnbench.cli.options import (
     numbers,
 )
 from unlearnbench.config import RunConfig, build_config, dump_config, preset_statement, read_file
+from unlearnbench.console.safe_text import safe
 from unlearnbench.errors import UserError
+from unlearnbench.grid.choosing import check_names
 from unlearnbench.plugins import registry
-from unlearnbench.safe_text import safe
-from unlearnbench.whole import write_whole
+from unlearnbench.storage.whole import write_whole
 
 if TYPE_CHECKING:
-    from unlearnbench.grid import Cell
-    from unlearnbench.tracking import Store
+    from unlearnbench.cell.cell import Cell
+    from unlearnbench.tracking.store import Store
 
 
 def run(
@@ -163,14 +163,14 @@ def _run(
     print_problems(known)
     check_names(config, known)
     check_executor(where)
-    from unlearnbench.quiet import quiet_libraries
+    from unlearnbench.console.quiet import quiet_libraries
 
     quiet_libraries()
-    from unlearnbench.cache import check_cache
     from unlearnbench.cli.plan import plan_table
-    from unlearnbench.plan import plan_run
+    from unlearnbench.grid.display import duration, make_display
+    from unlearnbench.grid.plan import plan_run
     from unlearnbench.processes.run import run_cells
-    from unlearnbench.reporting import duration, make_display
+    from unlearnbench.storage.cache import check_cache
 
     if not quiet:
         console.print(preset_statement(config.preset), markup=False, highlight=False)

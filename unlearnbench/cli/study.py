@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from unlearnbench.choosing import check_names
 from unlearnbench.cli.options import (
     Assignments,
     ConfigFile,
@@ -27,6 +26,7 @@ from unlearnbench.cli.options import (
 )
 from unlearnbench.config import RunConfig, build_config, preset_statement, read_file
 from unlearnbench.errors import UserError
+from unlearnbench.grid.choosing import check_names
 from unlearnbench.plugins import registry
 
 Name = Literal["alpha-beta", "prompt-length", "forget-size", "models", "tuning", "embedding"]
@@ -72,15 +72,15 @@ def _run(name: str, config: RunConfig, console: Console, quiet: bool) -> int:
     """Returns the exit code: 0, or 1 when a cell failed, or 130 after Ctrl-C."""
     known = registry()
     check_names(config, known)
-    from unlearnbench.quiet import quiet_libraries
+    from unlearnbench.console.quiet import quiet_libraries
 
     quiet_libraries()
-    from unlearnbench.grid import build_grid, follow
-    from unlearnbench.reporting import make_display
+    from unlearnbench.grid.display import make_display
+    from unlearnbench.grid.grid import build_grid, follow
     from unlearnbench.studies import run as runs
     from unlearnbench.studies.embedding_study import only_prompted, write_embedding
     from unlearnbench.studies.points import STUDIES, Point
-    from unlearnbench.tracking import Store
+    from unlearnbench.tracking.store import Store
 
     def announce(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)

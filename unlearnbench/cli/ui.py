@@ -19,7 +19,7 @@ def ui(
     import sys
     from urllib.parse import quote
 
-    from unlearnbench.tracking import KIND, Store
+    from unlearnbench.tracking.store import KIND, Store
 
     Store.existing(results)
     # Opened to write, as MLflow's server does: it then shows no artefacts but this folder's, wherever it was made.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
+from unlearnbench.config import OnLeakage
+from unlearnbench.contract.task import Example, Splits
 from unlearnbench.errors import UserError
-from unlearnbench.task import Example, Splits
-
-OnLeakage = Literal["error", "drop-from-train"]
 
 SHARED = "training examples whose text is also in a test split"
 EMPTY = "examples left out because their text is empty"

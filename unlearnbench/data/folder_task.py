@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unlearnbench.cache import content_hash, file_hash
+from unlearnbench.contract.source import DataSource
+from unlearnbench.contract.task import SPLIT_NAMES, Example, Splits, TaskOptions
 from unlearnbench.data.own_task import SUFFIXES, OwnTask, check_columns, labels_among, read_table, text_in
-from unlearnbench.data.source import DataSource
 from unlearnbench.errors import UserError
-from unlearnbench.task import SPLIT_NAMES, Example, Splits, TaskOptions
+from unlearnbench.storage.cache import content_hash, file_hash
 
 COLUMNS = ("prompt", "answer")
 

@@ -6,8 +6,8 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearnbench.contract.task import Task, TaskOptions
 from unlearnbench.errors import UserError, first_line
-from unlearnbench.task import Task, TaskOptions
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from unlearnbench.task import Example, Splits
+from unlearnbench.contract.task import Example, Splits
 
 Row = TypeVar("Row")
 

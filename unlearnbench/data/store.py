@@ -8,14 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearnbench.cache import cache_root, cached, content_hash
+from unlearnbench.contract.source import DataSource
+from unlearnbench.contract.task import SPLIT_NAMES, Example, Splits, Task, TransferTask
 from unlearnbench.data.checks import check_splits
 from unlearnbench.data.own_task import OwnTask
 from unlearnbench.data.sampling import stratified_sample, subsample
-from unlearnbench.data.source import DataSource
-from unlearnbench.identity import SplitsId, digest
+from unlearnbench.identity.digest import digest
+from unlearnbench.identity.ids import SplitsId
 from unlearnbench.plugins import Origin
-from unlearnbench.task import SPLIT_NAMES, Example, Splits, Task, TransferTask
+from unlearnbench.storage.cache import cache_root, cached, content_hash
 
 if TYPE_CHECKING:
     from unlearnbench.config import RunConfig

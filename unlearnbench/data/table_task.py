@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from unlearnbench.cache import file_hash
+from unlearnbench.contract.source import DataSource
+from unlearnbench.contract.task import Example, Splits, TaskOptions
 from unlearnbench.data.checks import text_key
 from unlearnbench.data.own_task import OwnTask, check_columns, labels_among, read_table, text_in
 from unlearnbench.data.sampling import split_by_text
-from unlearnbench.data.source import DataSource
 from unlearnbench.errors import UserError
-from unlearnbench.task import Example, Splits, TaskOptions
+from unlearnbench.storage.cache import file_hash
 
 if TYPE_CHECKING:
     import pandas as pd

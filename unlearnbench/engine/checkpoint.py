@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from unlearnbench.cache import discard, discard_damaged, filling
-from unlearnbench.checksums import is_intact
+from unlearnbench.storage.cache import discard, discard_damaged, filling
+from unlearnbench.storage.checksums import is_intact
 
 
 @dataclass

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from unlearnbench.cache import cached, content_hash
-from unlearnbench.engine.encoding import Encoded
-from unlearnbench.identity import TokensId, digest
+from unlearnbench.engine.encoded import Encoded
+from unlearnbench.identity.digest import digest
+from unlearnbench.identity.ids import TokensId
+from unlearnbench.storage.cache import cached, content_hash
 
 # Fewer pairs are tokenised faster than they are looked up.
 SMALLEST = 1000

@@ -17,7 +17,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.gathering import gathering, outputs_of
 from unlearnbench.engine.packing import Packing, packs
 

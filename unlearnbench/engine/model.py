@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unlearnbench.engine.batching import packed_passes, padded_passes
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.forward import (
     Front,
     Inputs,

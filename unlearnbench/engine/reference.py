@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unlearnbench.batch import ReferenceKind
-from unlearnbench.cache import cached, content_hash
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.contract.batch import ReferenceKind
+from unlearnbench.engine.encoded import Encoded
+from unlearnbench.storage.cache import cached, content_hash
 
 if TYPE_CHECKING:
     from unlearnbench.engine.model import LanguageModel

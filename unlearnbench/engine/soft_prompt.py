@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from unlearnbench.contract.method import SoftPrompt
 from unlearnbench.errors import UserError, first_line
-from unlearnbench.method import SoftPrompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

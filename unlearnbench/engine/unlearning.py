@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from unlearnbench.batch import Batch, Part, PartName
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.contract.batch import Batch, Part, PartName
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.forward import Front, Inputs, collate, logits_and_states, shared_prompt
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.precision import CastWeights

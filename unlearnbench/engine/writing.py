@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unlearnbench.engine.batching import padded_passes
-from unlearnbench.engine.encoding import Encoded
+from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.model import LanguageModel
 
 if TYPE_CHECKING:

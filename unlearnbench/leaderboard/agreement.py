@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unlearnbench.contract.objective import trade_off
+from unlearnbench.contract.rows import BASE
 from unlearnbench.leaderboard.blocks import Block, Line, lower_is_better
 from unlearnbench.leaderboard.scores import TRADE_OFF
 from unlearnbench.leaderboard.statistics import CONFIDENCE, Estimate, Floats, Interval, estimate
-from unlearnbench.objective import trade_off
-from unlearnbench.rows import BASE
 
 METRICS = (TRADE_OFF, "test_retain_accuracy", "test_forget_accuracy")
 # With fewer methods every order agrees by chance.

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
+from unlearnbench.contract.objective import trade_off
+from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
 from unlearnbench.leaderboard.learned import learned, learned_notes
 from unlearnbench.leaderboard.scores import scores_of
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS, Interval, Pair, Score, all_pairs, interval
-from unlearnbench.objective import trade_off
-from unlearnbench.rows import REFERENCE_ROWS
 
 LOWER_IS_BETTER = ("train_forget", "test_forget")
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from unlearnbench.config import RunConfig
-from unlearnbench.identity import digest
+from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
+from unlearnbench.identity.digest import digest
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.sets import evaluated, prefix
-from unlearnbench.rows import BASE, REFERENCE_ROWS
 
 NEEDED_VERSIONS = ("unlearnbench", "torch", "transformers", "python")
 FATES = ("correct", "generic", "other_label", "anything_else")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from unlearnbench.identity import CHANCE, SEED, SOFTWARE, TrainedId, differences, digest, marked
+from unlearnbench.contract.rows import REFERENCE_ROWS
+from unlearnbench.identity.differences import differences, marked
+from unlearnbench.identity.digest import CHANCE, SEED, SOFTWARE, digest
+from unlearnbench.identity.ids import TrainedId
 from unlearnbench.leaderboard.blocks import lower_is_better, with_trade_off
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
@@ -19,7 +22,6 @@ from unlearnbench.leaderboard.statistics import (
     surely_below_zero,
     two_sided,
 )
-from unlearnbench.rows import REFERENCE_ROWS
 
 
 @dataclass(frozen=True)

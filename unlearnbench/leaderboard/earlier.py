@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from unlearnbench.identity import CellId, EarlierId, EvaluationId, ModelId
+from unlearnbench.contract.rows import BASE, VANILLA
+from unlearnbench.identity.ids import CellId, EarlierId, EvaluationId, ModelId
 from unlearnbench.leaderboard.claims import OverallClaims, TableClaims
 from unlearnbench.leaderboard.entry import SPLITS, Count, DataFacts, Entry, Flags, Name, Number, TrialEntry
 from unlearnbench.leaderboard.part import Part
-from unlearnbench.rows import BASE, VANILLA
 
 
 class EarlierEntry(Part):

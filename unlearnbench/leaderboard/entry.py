@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, FiniteFloat, StringConstraints, model_validator
 
-from unlearnbench.identity import CellId
+from unlearnbench.console.safe_text import safe
+from unlearnbench.contract.rows import VANILLA
+from unlearnbench.identity.ids import CellId
 from unlearnbench.leaderboard.claims import OverallClaims, TableClaims
 from unlearnbench.leaderboard.part import Part
-from unlearnbench.rows import VANILLA
-from unlearnbench.safe_text import safe
 
 SCHEMA_VERSION = 2
 SPLITS = ("train_retain", "train_forget", "test_retain", "test_forget")
@@ -63,7 +63,7 @@ class Entry(Part):
     """The result of one cell: a model, a task, a method (or a reference row) and a seed."""
 
     schema_version: Literal[2] = 2
-    identity: CellId = Field(description="names, and everything that decides the result; see unlearnbench.identity")
+    identity: CellId = Field(description="names, and everything that decides the result; see unlearnbench.identity.ids")
     title: Name = Field(description="the method as tables show it")
     preset: str
     edges: dict[str, Literal["lower", "upper"]] = Field(

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from unlearnbench.console.safe_text import printable
 from unlearnbench.errors import UserError, first_line
 from unlearnbench.leaderboard.blocks import Block
 from unlearnbench.leaderboard.claiming import overall_claims, table_claims
 from unlearnbench.leaderboard.earlier import EarlierEntry, EarlierFile
 from unlearnbench.leaderboard.entry import SCHEMA_VERSION, Entry, LeaderboardFile
 from unlearnbench.leaderboard.overall import overall
-from unlearnbench.safe_text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from unlearnbench.tracking import Store
+    from unlearnbench.tracking.store import Store
 
 # Too large for a cell of a table, or nested.
 NOT_IN_CSV = {"config", "right", "trials", "identity"}
@@ -187,7 +187,7 @@ def find_store(where: str) -> Store | None:
     Raises:
         UserError: it can't be opened.
     """
-    from unlearnbench.tracking import Store
+    from unlearnbench.tracking.store import Store
 
     if "://" in where:
         return Store.existing(None, where)

@@ -6,21 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from unlearnbench.identity import (
-    CHANCE,
-    SEED,
-    EarlierId,
-    EvaluationId,
-    HeldBaseId,
-    ModelId,
-    TableId,
-    TrainedId,
-    described,
-    differences,
-    digest,
-)
+from unlearnbench.contract.rows import BASE, VANILLA
+from unlearnbench.identity.differences import described, differences
+from unlearnbench.identity.digest import CHANCE, SEED, digest
+from unlearnbench.identity.ids import EarlierId, EvaluationId, HeldBaseId, ModelId, TableId, TrainedId
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.rows import BASE, VANILLA
 
 BySeed = Mapping[int | None, Entry]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unlearnbench.identity import HeldBaseId
+from unlearnbench.contract.objective import has_learned, remedy, training_accuracy
+from unlearnbench.identity.ids import HeldBaseId
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.objective import has_learned, remedy, training_accuracy
 
 TRAINING = ("train_forget", "train_retain")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unlearnbench.safe_text import printable
+from unlearnbench.console.safe_text import printable
 
 
 def escape(text: str) -> str:

@@ -17,7 +17,7 @@ from unlearnbench.leaderboard.overall_render import overall_markdown
 from unlearnbench.leaderboard.published import SOURCE, paper_lines
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
-from unlearnbench.tracking import Failure
+from unlearnbench.tracking.store import Failure
 
 NOTE = (
     "Accuracy and weighted F1 in percent, full-vocabulary argmax. Trade-off: harmonic mean of (100 - test forget "

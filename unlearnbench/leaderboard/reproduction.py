@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from unlearnbench.identity import CHANCE, SOFTWARE, EarlierId, differences, marked
+from unlearnbench.identity.differences import differences, marked
+from unlearnbench.identity.digest import CHANCE, SOFTWARE
+from unlearnbench.identity.ids import EarlierId
 from unlearnbench.leaderboard.blocks import with_trade_off
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries

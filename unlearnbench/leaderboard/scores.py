@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from unlearnbench.contract.objective import trade_off
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.learned import learned
 from unlearnbench.leaderboard.sets import prefix, transfer_tasks
 from unlearnbench.leaderboard.statistics import Floats, Score
-from unlearnbench.objective import trade_off
 
 TRADE_OFF = "trade_off"
 

@@ -6,12 +6,12 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from unlearnbench.identity import digest
+from unlearnbench.console.safe_text import printable, safe
+from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
+from unlearnbench.identity.digest import digest
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.shown import Shown
-from unlearnbench.rows import BASE, REFERENCE_ROWS
-from unlearnbench.safe_text import printable, safe
-from unlearnbench.tracking import RESULT, Store
+from unlearnbench.tracking.store import RESULT, Store
 
 if TYPE_CHECKING:
     import pandas as pd

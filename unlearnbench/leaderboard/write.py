@@ -12,8 +12,8 @@ from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.files import to_csv, to_json
 from unlearnbench.leaderboard.render import to_markdown
 from unlearnbench.leaderboard.shown import Examples
-from unlearnbench.tracking import Failure
-from unlearnbench.whole import write_whole
+from unlearnbench.storage.whole import write_whole
+from unlearnbench.tracking.store import Failure
 
 DEFAULT_SORT = "trade_off"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unlearnbench.contract.hyperparameters import LogUniform
+from unlearnbench.contract.model_spec import GGUFPackage, ModelSpec
 from unlearnbench.hookspecs import hookimpl
-from unlearnbench.hyperparameters import LogUniform
-from unlearnbench.models.spec import GGUFPackage, ModelSpec
 
 LLAMA_ACCESS = (
     "Accept Meta's licence on https://huggingface.co/{location}, then log in with `hf auth login`; "

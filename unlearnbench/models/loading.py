@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlearnbench.config import ModelConfig
 from unlearnbench.errors import ModelError, UserError
-from unlearnbench.memory import ModelSize
+from unlearnbench.models.memory import ModelSize
 from unlearnbench.models.resolve import ResolvedModel, access_error
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def load_model(model: ResolvedModel, config: ModelConfig, *, four_bit: bool = Fa
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    from unlearnbench.engine.trials import enable_packing, runs
+    from unlearnbench.engine.probe import enable_packing, runs
 
     device = pick_device(config)
     options: dict[str, Any] = {"dtype": getattr(torch, config.dtype), "device_map": config.device_map or {"": device}}
@@ -171,7 +171,7 @@ class Architecture:
 
 def architecture(model: ResolvedModel) -> Architecture:
     """What the model's configuration says of it."""
-    from unlearnbench.engine.trials import has_windows
+    from unlearnbench.engine.probe import has_windows
 
     empty = _without_weights(model)
     attention = str(empty.config._attn_implementation)

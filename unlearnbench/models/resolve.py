@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from unlearnbench import hub
-from unlearnbench.cache import cache_root, content_hash, file_hash, made
+from unlearnbench.contract.model_spec import GGUFPackage, ModelSpec
 from unlearnbench.errors import ModelError, UserError, first_line, nearest
-from unlearnbench.models.spec import GGUFPackage, ModelSpec
 from unlearnbench.plugins import Registered
+from unlearnbench.storage.cache import cache_root, content_hash, file_hash, made
 
 # A folder with one of these has a tokenizer.
 TOKENIZER_FILES = {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from unlearnbench.config import RunConfig
+from unlearnbench.contract.model_spec import ModelSpec
 from unlearnbench.errors import ModelError
 from unlearnbench.models.loading import load_tokenizer, model_size
 from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
-from unlearnbench.models.spec import ModelSpec
 from unlearnbench.plugins import Registered
 
 

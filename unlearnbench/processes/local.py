@@ -14,9 +14,9 @@ from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
 from typing import Self
 
+from unlearnbench.models.threads import wait_passively
 from unlearnbench.processes.messages import Lost, Message, Order
 from unlearnbench.processes.worker import Setup
-from unlearnbench.threads import wait_passively
 
 # How long processes may take to record that they were interrupted, before they are killed.
 GRACE_SECONDS = 10.0

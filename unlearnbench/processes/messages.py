@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from unlearnbench.runner import Outcome
+from unlearnbench.grid.runner import Outcome
 
 
 @dataclass(frozen=True)

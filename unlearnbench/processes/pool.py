@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from unlearnbench.grid import Cell
-from unlearnbench.lease import WAIT_SECONDS
+from unlearnbench.cell.cell import Cell
+from unlearnbench.grid.display import Display
+from unlearnbench.grid.runner import Outcome
 from unlearnbench.processes.messages import CellDone, Happened, HelpDone, Lost, Message, Order, Ready, Stopped
 from unlearnbench.processes.schedule import RETRIES, Schedule
 from unlearnbench.processes.worker import WorkerError
-from unlearnbench.reporting import Display
-from unlearnbench.runner import Outcome
+from unlearnbench.storage.lease import WAIT_SECONDS
 
 
 class Workers(Protocol):

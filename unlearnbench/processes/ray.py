@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
+from unlearnbench.cell.identify import settled
 from unlearnbench.config import ModelConfig
 from unlearnbench.errors import UserError
-from unlearnbench.identify import settled
+from unlearnbench.models.threads import WAIT_SETTINGS
 from unlearnbench.processes.messages import Lost, Message, Order, Ready
 from unlearnbench.processes.worker import Setup, Worker, stopped
-from unlearnbench.threads import WAIT_SETTINGS
 
 # What processes must know of this one's surroundings.
 ENVIRONMENT = ("UNLEARNBENCH_CACHE", "UNLEARNBENCH_DATA_ROOT", "HF_HOME", "HF_HUB_OFFLINE", *WAIT_SETTINGS)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
+from unlearnbench.cell.cell import Cell
 from unlearnbench.config import RunConfig
-from unlearnbench.grid import Cell
+from unlearnbench.grid.display import Display
+from unlearnbench.grid.runner import Outcome, Runner, invocation, record_loss
+from unlearnbench.models.threads import threads_for
 from unlearnbench.processes.local import LocalWorkers
 from unlearnbench.processes.pool import Workers, run_pool
 from unlearnbench.processes.schedule import Schedule
 from unlearnbench.processes.worker import Setup
-from unlearnbench.reporting import Display
-from unlearnbench.runner import Outcome, Runner, invocation, record_loss
-from unlearnbench.threads import threads_for
-from unlearnbench.tracking import Store
+from unlearnbench.tracking.store import Store
 
 StartWorkers = Callable[[Setup, int], AbstractContextManager[Workers]]
 

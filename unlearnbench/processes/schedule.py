@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from unlearnbench.grid import Cell
-from unlearnbench.lease import WAIT_SECONDS
+from unlearnbench.cell.cell import Cell
+from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
+from unlearnbench.grid.runner import Outcome
 from unlearnbench.processes.messages import Order
-from unlearnbench.rows import BASE, REFERENCE_ROWS
-from unlearnbench.runner import Outcome
+from unlearnbench.storage.lease import WAIT_SECONDS
 
 # How often a cell is run again whose process was lost.
 RETRIES = 3

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from unlearnbench.cell.cell import Cell
 from unlearnbench.config import RunConfig
+from unlearnbench.console.quiet import quiet_libraries
 from unlearnbench.engine.training import Progress
 from unlearnbench.errors import UserError
-from unlearnbench.grid import Cell
+from unlearnbench.grid.runner import Invocation, Runner
 from unlearnbench.processes.messages import CellDone, Happened, HelpDone, Message, Order, Stopped
-from unlearnbench.quiet import quiet_libraries
-from unlearnbench.runner import Invocation, Runner
-from unlearnbench.tracking import Store
+from unlearnbench.tracking.store import Store
 
 STEPS_SHOWN_PER_SECOND = 4.0
 

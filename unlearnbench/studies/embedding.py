@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unlearnbench.cell.cell import Workplace
+from unlearnbench.cell.workbench import Workbench
+from unlearnbench.contract.task import Example
 from unlearnbench.data.sampling import stratified_sample
 from unlearnbench.engine.model import LanguageModel
-from unlearnbench.grid import Workplace
-from unlearnbench.task import Example
-from unlearnbench.workbench import Workbench
 
 POINTS_PER_SET = 500
 FOLDS = 5

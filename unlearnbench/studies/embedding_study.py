@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from unlearnbench.cell.cell import Cell
+from unlearnbench.cell.workbench import Workbench
+from unlearnbench.contract.rows import BASE
 from unlearnbench.errors import UserError
-from unlearnbench.grid import Cell
-from unlearnbench.rows import BASE
 from unlearnbench.studies.embedding import embed, project, separability
 from unlearnbench.studies.files import write_files
 from unlearnbench.studies.plots import draw_embedding
-from unlearnbench.tracking import Store
-from unlearnbench.workbench import Workbench
+from unlearnbench.tracking.store import Store
 
 ADAPTER = "prompt-adapter"
 NOTE = (

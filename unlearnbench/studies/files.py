@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearnbench.tracking import Store
-from unlearnbench.whole import write_whole
+from unlearnbench.storage.whole import write_whole
+from unlearnbench.tracking.store import Store
 
 if TYPE_CHECKING:
     import altair as alt

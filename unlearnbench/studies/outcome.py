@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
+from unlearnbench.contract.rows import BASE, REFERENCE_ROWS, VANILLA
 from unlearnbench.leaderboard.blocks import with_trade_off
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.markdown import escape
 from unlearnbench.leaderboard.published import ROWS, paper_table
 from unlearnbench.leaderboard.scores import scores_of
 from unlearnbench.leaderboard.statistics import Interval, interval
-from unlearnbench.rows import BASE, REFERENCE_ROWS, VANILLA
 from unlearnbench.studies.points import Point, Study
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Any
 
 import altair as alt
 
+from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.page.charts import PALETTE, SHAPES
-from unlearnbench.rows import REFERENCE_ROWS
 from unlearnbench.studies.outcome import TRADE_OFF, Found
 from unlearnbench.studies.points import Study
 

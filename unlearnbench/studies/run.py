@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from unlearnbench.choosing import choose_methods
+from unlearnbench.cell.cell import Cell
 from unlearnbench.config import RunConfig
+from unlearnbench.contract.hyperparameters import declared
+from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.errors import UserError
-from unlearnbench.estimate import Estimator
-from unlearnbench.grid import Cell, build_grid
-from unlearnbench.hyperparameters import declared
+from unlearnbench.grid.choosing import choose_methods
+from unlearnbench.grid.display import Display
+from unlearnbench.grid.estimate import Estimator
+from unlearnbench.grid.grid import build_grid
+from unlearnbench.grid.process_count import plan_processes
 from unlearnbench.leaderboard.stored import read_entries
 from unlearnbench.plugins import Registry
-from unlearnbench.processes.count import plan_processes
 from unlearnbench.processes.run import run_cells
-from unlearnbench.reporting import Display
-from unlearnbench.rows import REFERENCE_ROWS
 from unlearnbench.studies.files import write_files
 from unlearnbench.studies.outcome import collect, published, to_frame, to_markdown
 from unlearnbench.studies.plots import draw
 from unlearnbench.studies.points import Point, Study
-from unlearnbench.tracking import Store
+from unlearnbench.tracking.store import Store
 
 # Makes a display for cells of these estimated seconds and so many processes.
 MakeDisplay = Callable[[list[float], int], Display]

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
-from unlearnbench.batch import Part, PartName, ReferenceKind
-from unlearnbench.hyperparameters import Choice, LogUniform, declared
-from unlearnbench.method import Method
+from unlearnbench.contract.batch import Part, PartName, ReferenceKind
+from unlearnbench.contract.hyperparameters import Choice, LogUniform, declared
+from unlearnbench.contract.method import Method
 from unlearnbench.testing.check import Check, require
 from unlearnbench.testing.rig import STEPS, Rig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.batch import Batch
+    from unlearnbench.contract.batch import Batch
 
 
 def method_checks(method: type[Method]) -> list[Check]:

@@ -6,15 +6,15 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from unlearnbench.batch import PartName, ReferenceKind
+from unlearnbench.contract.batch import PartName, ReferenceKind
+from unlearnbench.contract.method import Method
 from unlearnbench.errors import UserError
-from unlearnbench.method import Method
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import LlamaForCausalLM
 
-    from unlearnbench.engine.encoding import Encoded
+    from unlearnbench.engine.encoded import Encoded
     from unlearnbench.engine.model import LanguageModel
     from unlearnbench.engine.reference import Reference
     from unlearnbench.engine.soft_prompt import TrainablePrompt
@@ -121,7 +121,7 @@ def tiny_llama(vocabulary: int = 400, seed: int = 0) -> LlamaForCausalLM:
 
 def _rows(seed: int, answers: int = 1) -> list[Encoded]:
     """Rows of different lengths with answers of one or two tokens; equal seeds have equal inputs."""
-    from unlearnbench.engine.encoding import Encoded
+    from unlearnbench.engine.encoded import Encoded
 
     generator = random.Random(seed)
     prompts = [tuple(generator.randrange(5, VOCABULARY) for _ in range(4 + i)) for i in range(ROWS)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 
+from unlearnbench.contract.source import DataRoot, DataSource
+from unlearnbench.contract.task import GENERIC_LABELS, Example, Splits, Task, TaskOptions, TransferTask
 from unlearnbench.data.checks import check_splits
-from unlearnbench.data.source import DataRoot, DataSource
 from unlearnbench.data.store import TaskData
 from unlearnbench.errors import UserError
 from unlearnbench.models.builtin import register_models
-from unlearnbench.task import GENERIC_LABELS, Example, Splits, Task, TaskOptions, TransferTask
 from unlearnbench.testing.check import Check, require
 
 CONTEXT = 1024

@@ -9,12 +9,12 @@ from typing import Any
 
 import altair as alt
 
+from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.columns import count, gibibytes, seconds
 from unlearnbench.leaderboard.entry import CurvePointEntry
 from unlearnbench.leaderboard.overall import Overall
 from unlearnbench.leaderboard.published import paper_lines
-from unlearnbench.rows import BASE, RETRAIN, VANILLA
 
 # Okabe and Ito's palette without black and yellow, which vanish on a dark or a white page.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -11,14 +11,14 @@ from typing import Any
 import jinja2
 import vl_convert
 
+from unlearnbench.console.safe_text import printable
 from unlearnbench.leaderboard.blocks import Block
 from unlearnbench.leaderboard.overall import overall
 from unlearnbench.leaderboard.page.view import chart_specs, overall_view, view
 from unlearnbench.leaderboard.published import SOURCE
 from unlearnbench.leaderboard.render import NOTE
 from unlearnbench.leaderboard.shown import Examples
-from unlearnbench.safe_text import printable
-from unlearnbench.tracking import Failure
+from unlearnbench.tracking.store import Failure
 
 CAPTIONS = {
     "ranks": "Mean rank over tasks. Joined in orange: methods that can't be told apart.",

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from unlearnbench.identity import told
+from unlearnbench.contract.rows import REFERENCE_ROWS
+from unlearnbench.identity.differences import told
 from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.columns import BEST, Column, columns, percent
@@ -22,7 +23,6 @@ from unlearnbench.leaderboard.render import heading, seeds_note
 from unlearnbench.leaderboard.scores import TRADE_OFF
 from unlearnbench.leaderboard.shown import Examples, Shown
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
-from unlearnbench.rows import REFERENCE_ROWS
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,156 @@
+"""Reading data sets in hub layout, and what is said when it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from unlearnbench.contract.source import DataSource, HubDataset
+from unlearnbench.errors import UserError
+
+DATASET = HubDataset("owner/reviews", revision="abc")
+CARD = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: data/train-*\n---\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "hub" / "owner" / "reviews"
+    (folder / "data").mkdir(parents=True)
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
+    frame = pd.DataFrame({"sentence": ["good", "bad"], "label": [1, 0], "extra": [0, 0]})
+    frame.to_parquet(folder / "data" / "train-00000-of-00001.parquet")
+    return tmp_path / "hub"
+
+
+def test_split_with_the_asked_columns(root: Path) -> None:
+    frame = DataSource(root).load(DATASET, "train", ("label", "sentence"))
+    assert frame.to_dict("list") == {"label": [1, 0], "sentence": ["good", "bad"]}
+
+
+def test_identity_is_the_revision_on_the_hub_and_the_bytes_in_a_folder(root: Path) -> None:
+    assert DataSource("hub").identity(DATASET) == "owner/reviews@abc"
+    before = DataSource(root).identity(DATASET)
+    pd.DataFrame({"sentence": ["x"], "label": [1]}).to_parquet(
+        root / "owner" / "reviews" / "data" / "train-00000-of-00001.parquet"
+    )
+    assert DataSource(root).identity(DATASET) != before
+
+
+@pytest.mark.parametrize("name", ["README.md", "more.tsv", "more.arrow", "more.txt"])
+def test_any_file_of_a_folder_may_decide_its_rows(root: Path, name: str) -> None:
+    before = DataSource(root).identity(DATASET)
+    (root / "owner" / "reviews" / name).write_text("else", encoding="utf-8")
+    assert DataSource(root).identity(DATASET) != before
+
+
+def test_hidden_files_decide_nothing(root: Path) -> None:
+    """Such as what a download leaves behind."""
+    before = DataSource(root).identity(DATASET)
+    (root / "owner" / "reviews" / ".cache").mkdir()
+    (root / "owner" / "reviews" / ".cache" / "x.lock").touch()
+    assert DataSource(root).identity(DATASET) == before
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split", "columns", "message"),
+    [
+        (DATASET, "train", ("sentence", "polarity"), "has no column 'polarity' .it has sentence, label, extra"),
+        (DATASET, "test", ("sentence",), "owner/reviews can't be read .*split 'test'"),
+        (HubDataset("owner/other", "abc"), "train", ("sentence",), "has no folder owner/other"),
+    ],
+)
+def test_what_is_missing_is_named(
+    root: Path, dataset: HubDataset, split: str, columns: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        DataSource(root).load(dataset, split, columns)
+
+
+def test_unreachable_hub_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def refuse(**_: object) -> None:
+        raise ConnectionError("Couldn't reach 'owner/reviews' on the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    with pytest.raises(UserError, match=r"can't be read from the Hugging Face hub.*--data-root"):
+        DataSource("hub").load(DATASET, "train", ("sentence",))
+
+
+def test_everything_that_decides_the_rows_of_a_folder_is_in_its_identity(root: Path, tmp_path: Path) -> None:
+    folder = root / "owner" / "reviews"
+    seen = [DataSource(root).identity(DATASET)]
+    for name in ("README.md", "data/more.tsv", "data/more.arrow", "data/more.txt", "data/NO_SUFFIX"):
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write("\n")
+        seen.append(DataSource(root).identity(DATASET))
+    assert len(set(seen)) == len(seen)
+
+
+def test_changed_rows_behind_a_symbolic_link_are_noticed(root: Path, tmp_path: Path) -> None:
+    folder = root / "owner" / "reviews"
+    (folder / "data").rename(tmp_path / "elsewhere")
+    (folder / "data").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    before = DataSource(root).identity(DATASET)
+    assert len(DataSource(root).load(DATASET, "train", ("sentence",))) == 2
+    frame = pd.DataFrame({"sentence": ["x", "y", "z"], "label": [1, 0, 1]})
+    frame.to_parquet(tmp_path / "elsewhere" / "train-00000-of-00001.parquet")
+    assert DataSource(root).identity(DATASET) != before
+    assert len(DataSource(root).load(DATASET, "train", ("sentence",))) == 3
+
+
+def test_a_link_that_leads_back_is_named(root: Path) -> None:
+    folder = root / "owner" / "reviews"
+    (folder / "data" / "again").symlink_to(folder, target_is_directory=True)
+    with pytest.raises(UserError, match="nested too deep"):
+        DataSource(root).identity(DATASET)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "../other/train.parquet",
+        "data/../../other/train.parquet",
+        "/etc/passwd",
+        "~/rows.csv",
+        "zip://rows.csv::data/rows.bin",
+        "http://localhost:1/rows.csv",
+        "hf://datasets/other/rows/train.parquet",
+    ],
+)
+@pytest.mark.parametrize("name", ["README.md", ".huggingface.yaml"])
+def test_a_readme_names_no_files_outside_its_folder(root: Path, place: str, name: str) -> None:
+    for files in (
+        f"data_files: {place!r}",
+        f"data_files:\n  - split: train\n    path: [{place!r}]",
+        f"data_dir: {place!r}",
+    ):
+        header = f"configs:\n- config_name: default\n  {files}\n"
+        text = f"---\n{header}---\n" if name == "README.md" else header
+        (root / "owner" / "reviews" / name).write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match="only files inside of the data set's own folder are read"):
+            DataSource(root).load(DATASET, "train", ("sentence",))
+
+
+def test_the_newest_revision_is_looked_up_once_and_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    asked: list[str] = []
+
+    def dataset_info(_: object, path: str) -> SimpleNamespace:
+        asked.append(path)
+        return SimpleNamespace(sha="0123")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
+    unpinned = HubDataset("owner/unpinned", revision=None)
+    assert [DataSource("hub").identity(unpinned) for _ in range(2)] == ["owner/unpinned@0123"] * 2
+    assert asked == ["owner/unpinned"]
+
+
+def test_a_newest_revision_that_cannot_be_looked_up_names_the_remedy() -> None:
+    # The tests run with the hub switched off.
+    with pytest.raises(UserError, match=r"owner/nowhere can't be read from the Hugging Face hub.*--data-root"):
+        DataSource("hub").identity(HubDataset("owner/nowhere", revision=None))

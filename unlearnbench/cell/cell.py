@@ -1,0 +1,147 @@
+"""What is computed: one row of a leaderboard for one model, task and seed, and the identity that names its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from unlearnbench.cell.identify import base_id, evaluation_ids, machine, precision, retrain_id, trained_id, transfer_ids
+from unlearnbench.cell.method_choice import MethodChoice
+from unlearnbench.config import RunConfig
+from unlearnbench.contract.metrics import Metric
+from unlearnbench.contract.rows import RETRAIN, VANILLA
+from unlearnbench.data.own_task import PREFIX, OwnTask
+from unlearnbench.data.store import TaskData, TransferData
+from unlearnbench.identity.digest import SEED, digest
+from unlearnbench.identity.ids import BaseId, CellId, HeldBaseId, ModelId, RetrainId, TrainedId
+from unlearnbench.models.resolve import ResolvedModel
+from unlearnbench.plugins import Registered
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A model on a task with a seed: everything that its cells share.
+
+    Attributes:
+        metrics: registered metrics, computed on every set of rows.
+        model_given: what the configuration names the model by, such as a folder's path, of which results show the name.
+    """
+
+    model: ResolvedModel
+    data: TaskData
+    transfer: tuple[TransferData, ...]
+    seed: int
+    config: RunConfig
+    metrics: tuple[Registered[type[Metric]], ...] = ()
+    model_given: str = ""
+
+    @property
+    def name(self) -> str:
+        """The workplace in a few words."""
+        return f"{self.model.spec.name} / {self.data.task.name} / seed {self.seed}"
+
+    @cached_property
+    def base_id(self) -> BaseId:
+        """The base model's weights."""
+        return base_id(self.model, self.data, self.config, self.seed)
+
+    @property
+    def held_base_id(self) -> HeldBaseId:
+        """The base model as methods start from it."""
+        return HeldBaseId(self.base_id, self.config.model.frozen_4bit)
+
+    @property
+    def retrain_id(self) -> RetrainId:
+        """The model that never saw the forget set."""
+        return retrain_id(self.data, self.held_base_id)
+
+    @property
+    def reference_key(self) -> str:
+        """Names the model that reference values are of."""
+        return digest((self.held_base_id, precision(self.model, self.config.model)))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a leaderboard for one seed: a workplace and what is evaluated there.
+
+    Attributes:
+        choice: the method, or None for a reference row.
+        leader: the cell of another seed whose values this one takes; None if it is tuned itself, or not at all.
+    """
+
+    workplace: Workplace
+    row: str
+    choice: MethodChoice | None = None
+    leader: Cell | None = None
+
+    @property
+    def name(self) -> str:
+        """The cell in a few words, as the plan, logs and MLflow show it."""
+        return f"{self.workplace.name} / {self.row}"
+
+    @property
+    def tuned_on(self) -> int | None:
+        """The seed on which the values for all seeds are found; None if each is tuned, or nothing."""
+        tuning = self.workplace.config.tuning
+        if tuning.scope == "seed" or tuning.trials < 2 or self.choice is None or not self.choice.space:
+            return None
+        return (self.leader or self).workplace.seed
+
+    @cached_property
+    def search(self) -> str:
+        """Names what decides which values tuning finds, but for the seed."""
+        return digest((self.workplace.data.task.name, self.workplace.model.spec.name, self._trained(None)), (SEED,))
+
+    def _trained(self, tuned_on: int | None) -> TrainedId:
+        assert self.choice is not None
+        place = self.workplace
+        return trained_id(self.choice, place.model, place.data, place.config, place.held_base_id, place.seed, tuned_on)
+
+    @cached_property
+    def identity(self) -> CellId:
+        """Everything that decides the cell's result."""
+        place = self.workplace
+        subject: ModelId | HeldBaseId | RetrainId | TrainedId
+        if self.row == VANILLA:
+            subject = ModelId(place.model.identity)
+        elif self.row == RETRAIN:
+            subject = place.retrain_id
+        elif self.choice is None:
+            subject = place.held_base_id
+        else:
+            subject = self._trained(self.tuned_on)
+        return CellId(
+            place.data.task.name,
+            place.model.spec.name,
+            self.row,
+            subject,
+            precision(place.model, place.config.model),
+            evaluation_ids(place.data, place.config, place.metrics),
+            transfer_ids(place.transfer, place.config, place.metrics),
+            machine(place.config.model),
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """Names the cell's result."""
+        return self.identity.key
+
+    @property
+    def settings(self) -> RunConfig:
+        """The configuration of this cell and its base model alone."""
+        place = self.workplace
+        task, transfers = place.data.task, [one.task.name for one in place.transfer]
+        narrowed = {
+            "tasks": (f"{PREFIX}{task.path}" if isinstance(task, OwnTask) else task.name, *transfers),
+            "methods": () if self.choice is None else (self.row,),
+            "models": (place.model_given or place.model.spec.name,),
+            "seeds": tuple(dict.fromkeys(seed for seed in (self.tuned_on, place.seed) if seed is not None)),
+            "oracle": self.row == RETRAIN,
+        }
+        return place.config.model_copy(update=narrowed)
+
+    @property
+    def training(self) -> str:
+        """Names what is trained, however it is evaluated."""
+        return self.identity.training

@@ -1,0 +1,249 @@
+"""Trains and evaluates on one workplace: its cells share weights, encoded splits and reference values."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from unlearnbench.cell.cell import Workplace
+from unlearnbench.cell.cost import Cost, measured
+from unlearnbench.cell.curve import CurvePoint, CurveRecorder, due_steps, sizes
+from unlearnbench.cell.evaluation import Evaluation, Evaluator
+from unlearnbench.cell.weights import Weights
+from unlearnbench.contract.batch import PartName
+from unlearnbench.contract.method import Method
+from unlearnbench.contract.task import Example
+from unlearnbench.data.sampling import judged_rows, seen_forget_rows, stratified_sample
+from unlearnbench.engine.checkpoint import Checkpoints
+from unlearnbench.engine.encoded import Encoded
+from unlearnbench.engine.encoding import Encoder
+from unlearnbench.engine.encoding_cache import EncodingCache
+from unlearnbench.engine.model import LanguageModel
+from unlearnbench.engine.packing import packs
+from unlearnbench.engine.probe import can_share_prefix
+from unlearnbench.engine.reference import reference
+from unlearnbench.engine.soft_prompt import TrainablePrompt
+from unlearnbench.engine.training import OnStep, Optimisation, Progress, train, trainable_count
+from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
+from unlearnbench.errors import UserError
+from unlearnbench.identity.ids import TokensId
+from unlearnbench.models.loading import load_tokenizer
+from unlearnbench.storage.cache import cache_root
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Facts about a training run.
+
+    Attributes:
+        steps: of the optimiser.
+        tokens_per_pass: tokens of one forward pass at the end.
+        halved: whether memory was short, so that passes had to be cut.
+        shared_prefix: whether rows shared a soft prompt, or had it in every row; None without a soft prompt.
+        packed: whether rows stood one after the other without padding.
+        cost: without what the curve took.
+        curve: accuracies on training examples on the way; the first point is the base model's.
+    """
+
+    trainable_parameters: int
+    steps: int
+    tokens_per_pass: int
+    halved: bool
+    shared_prefix: bool | None
+    packed: bool
+    cost: Cost
+    curve: tuple[CurvePoint, ...] = ()
+
+
+class Workbench:
+    """What the cells of one workplace share.
+
+    Attributes:
+        weights: the one set of weights in memory.
+    """
+
+    def __init__(self, workplace: Workplace) -> None:
+        self.workplace = workplace
+        self.config = workplace.config
+        length = self.config.model.context_length
+        tokens = EncodingCache(
+            cache_root() / "tokens", TokensId(workplace.model.identity, version("tokenizers"), length)
+        )
+        self.encoder = Encoder(load_tokenizer(workplace.model), length, tokens)
+        metrics = [registered.item() for registered in workplace.metrics]
+        labels = {workplace.data.task.name: workplace.data.task.labels}
+        labels |= {data.task.name: data.task.labels for data in workplace.transfer}
+        self.evaluators = {
+            task: Evaluator(self.encoder, own, self.config.generic_labels, metrics) for task, own in labels.items()
+        }
+        self.weights = Weights(workplace, self.encoder)
+        self._base_accuracies: tuple[float, float] | None = None
+
+    def unlearn(
+        self, method: Method, on_step: OnStep, checkpoints: Checkpoints | None = None
+    ) -> tuple[LanguageModel, Trained]:
+        """Trains the method from the base model.
+
+        Its weights are those in memory, until the next training; `weights.save` writes them.
+
+        Raises:
+            DivergedError: the loss was not finite.
+        """
+        wanted = method.soft_prompt()
+        if wanted is None and self.config.model.frozen_4bit:
+            raise UserError(
+                f"{method.name} trains the weights, which model.frozen_4bit holds in 4 bits: "
+                "leave frozen_4bit out, or run only methods that keep the weights frozen."
+            )
+        start = (CurvePoint(0, *self.base_accuracies()),) if self.config.tuning.curve_points else ()
+        with self.weights.lent(changes=wanted is None) as model:
+            layer = self._hidden_layer(model, method)
+            data = self._training_set(model, method, layer, 0 if wanted is None else wanted.tokens)
+            prompt, shared = self._trainable(model, method)
+            step = UnlearningStep(model, method, data, prompt, bool(shared), model.budget, layer)
+            trained = [parameter for parameter in (prompt or model.network).parameters() if parameter.requires_grad]
+            settings = Optimisation(
+                learning_rate=method.learning_rate,
+                epochs=method.epochs,
+                batch_size=method.batch_size,
+                warmup_ratio=method.warmup_ratio,
+                weight_decay=method.weight_decay,
+                max_grad_norm=method.max_grad_norm,
+                optimiser=self.config.model.optimiser if prompt is None else "adamw",
+            )
+
+            def current() -> LanguageModel:
+                return model if prompt is None else model.with_prompt(prompt().detach(), bool(shared))
+
+            recorder = self._recorder(method, data, current, {} if checkpoints is None else checkpoints.notes)
+
+            def after_step(progress: Progress) -> None:
+                recorder.after(progress)
+                on_step(progress)
+
+            with measured() as cost:
+                report = train(
+                    trained, data.size, step, settings, self.workplace.seed, after_step, checkpoints=checkpoints
+                )
+            facts = Trained(
+                trainable_count(trained),
+                report.steps,
+                step.budget,
+                step.budget < model.budget,
+                shared,
+                packs(model.network),
+                cost,
+                (*start, *recorder.points),
+            )
+        cost.wall_seconds -= recorder.seconds
+        if checkpoints is not None:
+            cost.wall_seconds += checkpoints.earlier_seconds
+        return current(), facts
+
+    def _recorder(
+        self, method: Method, data: TrainingSet, current: Callable[[], LanguageModel], notes: dict[str, Any]
+    ) -> CurveRecorder:
+        """Measures the forgetting curve of a training, on the same examples for every training of its size."""
+        points, rows = sizes(self.config.tuning.curve_points, data.size * method.epochs)
+        due = due_steps(points, method.epochs * math.ceil(data.size / method.batch_size))
+        prompt = method.soft_prompt()
+        room = self.weights.model.room(0 if prompt is None else prompt.tokens)
+        samples = [
+            self.encoder.encode(stratified_sample(examples, rows, self.config.split_seed) if rows else (), room=room)
+            for examples in self._judged
+        ]
+        return CurveRecorder(current, samples, due, notes)
+
+    def evaluate_all(self, model: LanguageModel) -> tuple[dict[str, Evaluation], dict[str, Evaluation]]:
+        """Evaluations of the four splits and of the transfer tasks."""
+        data = self.workplace.data
+        evaluator = self.evaluators[data.task.name]
+        splits: dict[str, Evaluation] = {name: evaluator.evaluate(model, rows) for name, rows in data.splits.items()}
+        transfer = {
+            other.task.name: self.evaluators[other.task.name].evaluate(model, other.examples)
+            for other in self.workplace.transfer
+        }
+        return splits, transfer
+
+    def training_accuracies(self, model: LanguageModel) -> tuple[float, float]:
+        """Forget and retain accuracy on the training examples that tuning looks at."""
+        evaluator = self.evaluators[self.workplace.data.task.name]
+        forget, retain = self._judged
+        return evaluator.evaluate(model, forget).accuracy, evaluator.evaluate(model, retain).accuracy
+
+    def base_accuracies(self) -> tuple[float, float]:
+        """The base model's forget and retain accuracy on the training examples that tuning looks at.
+
+        Puts the base model in place, unless it has been evaluated before.
+        """
+        if self._base_accuracies is None:
+            model, _ = self.weights.base()
+            self._base_accuracies = self.training_accuracies(model)
+        return self._base_accuracies
+
+    @cached_property
+    def _judged(self) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+        config = self.config
+        return judged_rows(
+            self.workplace.data.splits, config.forget_fraction, config.tuning.max_examples, config.split_seed
+        )
+
+    @cached_property
+    def _forget(self) -> tuple[Example, ...]:
+        return seen_forget_rows(self.workplace.data.splits, self.config.forget_fraction, self.config.split_seed)
+
+    def _encoded(self, part: PartName, room: int | None) -> list[Encoded]:
+        """The rows of a part; those of parts that a method does not use are never encoded for it."""
+        if part == "retain":
+            return self.encoder.encode(self.workplace.data.splits.train_retain, room=room)
+        if part == "forget":
+            return self.encoder.encode(self._forget, room=room)
+        generator = random.Random(self.workplace.seed)
+        generic = [generator.choice(self.config.generic_labels) for _ in self._forget]
+        return self.encoder.encode(self._forget, generic, room)
+
+    def _training_set(
+        self, model: LanguageModel, method: Method, layer: int | None, virtual_tokens: int
+    ) -> TrainingSet:
+        """The rows that the method reads, with what the base model computes for them."""
+        folder = cache_root() / "references"
+        key = self.workplace.reference_key
+        parts = {name: self._encoded(name, model.room(virtual_tokens)) for name in method.uses}
+        references = {
+            name: reference(model, parts[name], kind, folder, key, layer) for name, kind in method.references.items()
+        }
+        return TrainingSet(parts, references)
+
+    @staticmethod
+    def _hidden_layer(model: LanguageModel, method: Method) -> int | None:
+        layer = method.hidden_layer(model.layers)
+        if layer is not None and not 1 <= layer <= model.layers:
+            raise UserError(
+                f"{method.name} reads layer {layer}, but the model has layers 1 to {model.layers}: set its "
+                "hyper-parameters accordingly."
+            )
+        return layer
+
+    def _trainable(self, model: LanguageModel, method: Method) -> tuple[TrainablePrompt | None, bool | None]:
+        """Makes exactly what the method trains require gradients; returns its soft prompt and if it can be shared."""
+        import torch
+
+        wanted = method.soft_prompt()
+        checkpointing = self.config.model.gradient_checkpointing
+        if wanted is None:
+            model.network.train()
+            for name, parameter in model.network.named_parameters():
+                parameter.requires_grad_(method.trains(name, model.layers))
+            if not trainable_count(model.network.parameters()):
+                raise UserError(f"{method.name} trains none of the weights of {self.workplace.model.spec.name}.")
+            return None, None
+        # Gradient checkpointing works in training mode only.
+        model.network.requires_grad_(False).train(checkpointing)
+        prompt = TrainablePrompt(model.network, wanted, torch.Generator().manual_seed(self.workplace.seed))
+        shared = can_share_prefix(model.network, prompt().detach().to(model.network.dtype))
+        return prompt, shared

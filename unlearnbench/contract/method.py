@@ -1,0 +1,105 @@
+"""The base class of unlearning methods."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from unlearnbench.contract.batch import Batch, PartName, ReferenceKind
+from unlearnbench.contract.hyperparameters import Fixed, LogUniform, declared
+from unlearnbench.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SoftPrompt:
+    """What a method trains when it leaves the weights alone: vectors in front of every input.
+
+    Attributes:
+        tokens: number of virtual tokens.
+        hidden: width of the MLP that re-parametrises them during training, or None to train them directly.
+    """
+
+    tokens: int
+    hidden: int | None
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1:
+            raise UserError(f"a soft prompt of {self.tokens} virtual tokens is none: it needs at least 1.")
+
+
+class Method(ABC):
+    """An unlearning method: a loss over forget and retain examples, and its hyper-parameters.
+
+    A subclass sets `name`, `title`, `description` and `uses`, and writes `loss`. It may change any
+    hyper-parameter by assigning a new declaration, and add its own; those declared as `Choice` or `LogUniform`
+    are tuned.
+
+    Attributes:
+        uses: parts of a batch the loss reads. A part that is not named is neither encoded nor computed.
+        references: what of the base model's predictions the loss reads, by part.
+        source: where the method comes from.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    description: ClassVar[str]
+    source: ClassVar[str] = ""
+    uses: ClassVar[tuple[PartName, ...]]
+    references: ClassVar[Mapping[PartName, ReferenceKind]] = {}
+
+    learning_rate = LogUniform(1e-6, 1e-3, default=1e-5)
+    epochs = Fixed(1)
+    batch_size = Fixed(32)
+    warmup_ratio = Fixed(0.1)
+    weight_decay = Fixed(0.0)
+    max_grad_norm = Fixed(1.0)
+
+    def __init__(self, **values: Any) -> None:
+        known = declared(type(self))
+        for name, value in values.items():
+            if name not in known:
+                raise UserError(f"{self.name} has no hyper-parameter {name!r}: {nearest(name, known)}")
+            try:
+                setattr(self, name, value)
+            except UserError as error:
+                raise UserError(f"{self.name}.{error}") from None
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{self.name}.{name} is {getattr(self, name)}, but must be at least 1.")
+
+    @property
+    def hyperparameters(self) -> dict[str, bool | int | float | str]:
+        """Name and value of every hyper-parameter in use."""
+        return {name: getattr(self, name) for name in declared(type(self))}
+
+    def soft_prompt(self) -> SoftPrompt | None:
+        """The soft prompt this method trains, or None when it trains weights."""
+        return None
+
+    def trains(self, parameter: str, layers: int) -> bool:
+        """Whether the method trains these weights; all of them, unless it overrides this.
+
+        Args:
+            parameter: name in the model, such as ``model.layers.3.mlp.down_proj.weight``.
+            layers: number of transformer layers that the model has.
+        """
+        return True
+
+    def hidden_layer(self, layers: int) -> int | None:
+        """The layer whose output `loss` reads as `Part.hidden_states`, or None when it reads none.
+
+        It is what the layer itself puts out, the last one's, too: not yet through the model's final norm.
+
+        Args:
+            layers: number of transformer layers that the model has; 1 is the first of them.
+        """
+        return None
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """The scalar to minimise. It must be a sum of means taken with `Part`'s own functions (see `Part`)."""

@@ -1,0 +1,166 @@
+"""Which tasks, methods and models a configuration names; nothing heavy is imported to answer a wrong name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from unlearnbench.config import RunConfig
+from unlearnbench.contract.method import Method
+from unlearnbench.contract.task import Task, TaskOptions, TransferTask
+from unlearnbench.data.folder_task import FolderTask, find_files
+from unlearnbench.data.own_task import PREFIX, SUFFIXES, OwnTask, shown_name
+from unlearnbench.data.table_task import TableTask
+from unlearnbench.errors import ModelError, UserError, nearest
+from unlearnbench.models.resolve import find_model
+from unlearnbench.plugins import Origin, Registered, Registry
+
+
+def check_names(config: RunConfig, registry: Registry) -> None:
+    """Refuses what can be refused without reading a row or a weight, so that it is answered at once.
+
+    Raises:
+        UserError: a name is unknown, a setting belongs to nothing or is out of its range, or a folder is not there.
+    """
+    for name in config.tasks:
+        if name.startswith(PREFIX):
+            path = _own_path(name)
+            if path.is_dir():
+                find_files(path)
+    choose_tasks(config.model_copy(update={"tasks": tuple(_named(config))}), registry)
+    choose_methods(config, registry)
+    check_settings(config, registry)
+    for name in config.models:
+        try:
+            find_model(name, registry.models)
+        except ModelError:
+            # One of several stops none of the others; it is reported with those that turn out to be broken later.
+            if len(config.models) == 1:
+                raise
+    if isinstance(config.data_root, Path) and _named(config) and not config.data_root.is_dir():
+        raise UserError(
+            f"data root {str(config.data_root)!r} is not a folder: name one in hub layout (DIR/owner/name), hub, or "
+            "bundled with --data-root."
+        )
+
+
+def _named(config: RunConfig) -> list[str]:
+    return [name for name in config.tasks if not name.startswith(PREFIX)]
+
+
+def _own_path(name: str) -> Path:
+    """The folder or file of a task that is given as ``path:PATH``.
+
+    Raises:
+        UserError: there is none, or none that can be read.
+    """
+    path = Path(name.removeprefix(PREFIX)).expanduser()
+    if path.is_dir():
+        return path
+    kinds = ", ".join(SUFFIXES[:-1]) + f" or {SUFFIXES[-1]}"
+    if not path.exists():
+        raise UserError(
+            f"task data {str(path)!r} does not exist: name a table ({kinds}), or a folder with four of them, as "
+            "--tasks path:PATH."
+        )
+    if path.suffix not in SUFFIXES:
+        raise UserError(
+            f"task data {str(path)!r} is a file that is not read: name a table ({kinds}), or a folder with four of "
+            "them (archives are not read, unpack them first)."
+        )
+    return path
+
+
+def _own_class(path: Path) -> type[FolderTask] | type[TableTask]:
+    return FolderTask if path.is_dir() else TableTask
+
+
+def _own_settings(name: str, path: Path, config: RunConfig) -> dict[str, bool | int | float | str]:
+    """Options of own data, which go by the name that was typed, or by the one that tables show."""
+    return {**config.set.get(shown_name(path), {}), **config.set.get(name, {})}
+
+
+def _own_task(name: str, config: RunConfig) -> OwnTask:
+    path = _own_path(name)
+    kind = _own_class(path)
+    return kind(path, _options(shown_name(path), kind, _own_settings(name, path, config)))
+
+
+def choose_tasks(config: RunConfig, registry: Registry) -> tuple[list[tuple[Task, Origin]], list[TransferTask]]:
+    """The tasks and transfer tasks that the configuration names.
+
+    Raises:
+        UserError: a name is unknown, or a transfer task is named without the task whose models it evaluates.
+    """
+    names = list(registry.tasks) if "all" in config.tasks else list(dict.fromkeys(config.tasks))
+    tasks: list[tuple[Task, Origin]] = []
+    transfers: list[TransferTask] = []
+    for name in names:
+        if name.startswith(PREFIX):
+            own = _own_task(name, config)
+            tasks.append((own, Origin(name, "own data", own.identity())))
+            continue
+        made = make_task(registry.task(name), config)
+        if isinstance(made, TransferTask):
+            transfers.append(made)
+        else:
+            tasks.append((made, registry.tasks[name].origin))
+    trained = {task.name for task, _ in tasks}
+    for transfer in transfers:
+        if transfer.unlearned_on not in trained:
+            raise UserError(
+                f"task {transfer.name!r} is a transfer task: it evaluates models unlearned on "
+                f"{transfer.unlearned_on!r} and trains none of its own. Name both: "
+                f"--tasks {transfer.unlearned_on},{transfer.name}."
+            )
+    return tasks, transfers
+
+
+def make_task(task: type[Task] | type[TransferTask], config: RunConfig) -> Task | TransferTask:
+    """The task with the options the configuration sets."""
+    return task(_options(task.name, task, config.set.get(task.name, {})))
+
+
+def _options(
+    name: str, task: type[Task] | type[TransferTask], settings: Mapping[str, bool | int | float | str]
+) -> TaskOptions:
+    from pydantic import ValidationError
+
+    for option in settings:
+        if option not in task.Options.model_fields:
+            raise UserError(f"task {name} has no option {option!r}: {nearest(option, task.Options.model_fields)}")
+    try:
+        return task.Options(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{name}.{option} is {first['input']!r}: {first['msg'].lower()}.") from None
+
+
+def choose_methods(config: RunConfig, registry: Registry) -> list[Registered[type[Method]]]:
+    """The methods that the configuration names."""
+    names = list(registry.methods) if "all" in config.methods else list(dict.fromkeys(config.methods))
+    return [registry.method(name) for name in names]
+
+
+def check_settings(config: RunConfig, registry: Registry) -> None:
+    """Settings must belong to something installed; those of tasks and methods that are not run are checked, too."""
+    if config.oracle and config.base.kind == "none":
+        raise UserError(
+            "oracle is set, but base.kind is none: a model that is taken as it is has no recipe for the retain set; "
+            "leave --oracle out, or set base.kind to lora, qlora or full."
+        )
+    own = {
+        word: name for name in config.tasks if name.startswith(PREFIX) for word in (name, shown_name(_own_path(name)))
+    }
+    known = [*registry.tasks, *registry.methods, *own]
+    for name, settings in config.set.items():
+        if name in own:
+            _options(name, _own_class(_own_path(own[name])), settings)
+        elif name in registry.methods:
+            registry.methods[name].item(**settings)
+        elif name in registry.tasks:
+            make_task(registry.tasks[name].item, config)
+        else:
+            setting = f"{name}.{next(iter(settings), '...')}"
+            raise UserError(f"setting {setting}: no task or method is called {name!r}: {nearest(name, known)}")

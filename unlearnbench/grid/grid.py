@@ -1,0 +1,108 @@
+"""From a configuration to the cells of a run: model x task x row x seed, each with a content hash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from unlearnbench.cell.cell import Cell, Workplace
+from unlearnbench.cell.method_choice import MethodChoice
+from unlearnbench.config import RunConfig
+from unlearnbench.contract.hyperparameters import Choice, Hyperparameter, LogUniform, declared
+from unlearnbench.contract.method import Method
+from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
+from unlearnbench.data.checks import check_generic_labels
+from unlearnbench.data.store import load_task, load_transfer
+from unlearnbench.grid.choosing import check_settings, choose_methods, choose_tasks
+from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
+from unlearnbench.plugins import Registered, Registry
+
+
+def build_grid(config: RunConfig, registry: Registry) -> list[Cell]:
+    """All cells of a run, in the order in which they are run.
+
+    Raises:
+        UserError: a name is unknown, a setting belongs to nothing, or data or a model can't be read.
+    """
+    tasks, transfers = choose_tasks(config, registry)
+    methods = choose_methods(config, registry)
+    check_settings(config, registry)
+    specs = [(find_model(name, registry.models), name) for name in dict.fromkeys(config.models)]
+    loaded = [load_task(task, origin, config) for task, origin in tasks]
+    for data in loaded:
+        check_generic_labels(data.task.name, data.task.labels, config.generic_labels)
+    transfer_data = [load_transfer(task, config) for task in transfers]
+    metrics = tuple(registry.metrics.values())
+    cells: list[Cell] = []
+    for spec, model_given in specs:
+        model = resolve(spec)
+        choices = [_choice(method, model, config) for method in methods]
+        for data in loaded:
+            transfer = tuple(t for t in transfer_data if t.task.unlearned_on == data.task.name)
+            for position, seed in enumerate(dict.fromkeys(config.seeds)):
+                workplace = Workplace(model, data, transfer, seed, config, metrics, model_given)
+                # The vanilla model does not depend on the seed, and is the base model if that is not fine-tuned.
+                rows = [Cell(workplace, VANILLA)] if position == 0 and config.base.kind != "none" else []
+                rows += [Cell(workplace, row) for row in ((BASE, RETRAIN) if config.oracle else (BASE,))]
+                cells += [*rows, *(Cell(workplace, c.method.name, c) for c in choices)]
+    return follow(cells, {})
+
+
+def follow(cells: Sequence[Cell], tuned: Mapping[str, int]) -> list[Cell]:
+    """The cells, those that take another seed's values with the leader that they take them from.
+
+    Args:
+        tuned: the seed for which tuning has found values before, by the cells' `search`. Without one it is the first.
+    """
+    leaders: dict[str, Cell] = {}
+    followed: list[Cell] = []
+    for cell in cells:
+        alone = replace(cell, leader=None)
+        if alone.tuned_on is not None:
+            seed = tuned.get(alone.search, alone.workplace.seed)
+            workplace = alone.workplace if seed == alone.workplace.seed else replace(alone.workplace, seed=seed)
+            leader = leaders.setdefault(alone.search, replace(alone, workplace=workplace))
+            if leader.workplace.seed != alone.workplace.seed:
+                alone = replace(alone, leader=leader)
+        followed.append(alone)
+    return followed
+
+
+def shard_of(cells: list[Cell], part: int, parts: int) -> list[Cell]:
+    """The cells of every `parts`-th workplace, so that no two shards need the same base model.
+
+    Seeds that take the values of another stay together with it.
+    """
+
+    def group(cell: Cell) -> tuple[int, ...]:
+        place = cell.workplace
+        together = place.config.tuning.scope == "grid"
+        return (id(place.model), id(place.data)) if together else (id(place),)
+
+    groups = list(dict.fromkeys(map(group, cells)))
+    mine = set(groups[part - 1 :: parts])
+    return [cell for cell in cells if group(cell) in mine]
+
+
+def _choice(registered: Registered[type[Method]], model: ResolvedModel, config: RunConfig) -> MethodChoice:
+    method = registered.item
+    own = model.spec.hyperparameters.get(method.name, {})
+    parameters: dict[str, Hyperparameter[Any]] = {**declared(method), **own}
+    given = config.set.get(method.name, {})
+    made = method(**{name: parameter.default for name, parameter in own.items()} | given)
+    made.soft_prompt()  # refuses values that make none
+    values = made.hyperparameters
+    space = {
+        name: parameter
+        for name, parameter in parameters.items()
+        if isinstance(parameter, Choice | LogUniform) and name not in given
+    }
+    return MethodChoice(
+        method,
+        registered.origin,
+        fixed={name: value for name, value in values.items() if name not in space},
+        defaults={name: parameter.default for name, parameter in space.items()},
+        space=space,
+        tunable=any(isinstance(parameter, Choice | LogUniform) for parameter in parameters.values()),
+    )

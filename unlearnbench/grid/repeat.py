@@ -1,0 +1,140 @@
+"""From the results of a leaderboard back to the configurations that run them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from unlearnbench.cell.cell import Cell
+from unlearnbench.config import RunConfig
+from unlearnbench.contract.rows import BASE
+from unlearnbench.errors import UserError, nearest
+from unlearnbench.leaderboard.entry import Entry
+
+# What says which cells a configuration has; all else decides what they compute.
+GRID = ("tasks", "methods", "models", "seeds")
+Place = tuple[str, str, str, int | None]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Results that one configuration runs again."""
+
+    config: RunConfig
+    entries: tuple[Entry, ...]
+
+    def of(self, cells: Sequence[Cell]) -> list[Cell]:
+        """The cells of the configuration's grid that give these results, and those whose tuned values they take."""
+        wanted = {place_of(entry) for entry in self.entries}
+        found = [cell for cell in cells if _place(cell) in wanted]
+        leaders = {cell.leader.key for cell in found if cell.leader is not None}
+        return [cell for cell in cells if _place(cell) in wanted or cell.key in leaders]
+
+
+def place_of(entry: Entry) -> Place:
+    """What finds a result in the grid of its configuration."""
+    return entry.task, entry.model, entry.row, entry.seed
+
+
+def _place(cell: Cell) -> Place:
+    seed = cell.identity.subject.seed
+    return cell.workplace.data.task.name, cell.workplace.model.spec.name, cell.row, seed
+
+
+def choose(
+    entries: Sequence[Entry],
+    rows: Collection[str] | None = None,
+    tasks: Collection[str] | None = None,
+    seeds: Collection[int] | None = None,
+) -> list[Entry]:
+    """Results of some rows, tasks and seeds, with those of the base models that they start from.
+
+    Raises:
+        UserError: there are none, or a name is not in the leaderboard.
+    """
+    known = {
+        "row": {entry.row for entry in entries},
+        "task": {entry.task for entry in entries},
+        "seed": {str(entry.seed) for entry in entries if entry.seed is not None},
+    }
+    for kind, names in (("row", rows), ("task", tasks), ("seed", [str(seed) for seed in seeds or ()])):
+        for name in names or ():
+            if name not in known[kind]:
+                raise UserError(f"the leaderboard has no {kind} {name!r}: {nearest(name, known[kind])}")
+    kept = [
+        entry
+        for entry in entries
+        if (rows is None or entry.row in {*rows, BASE})
+        and (tasks is None or entry.task in tasks)
+        and (seeds is None or entry.seed is None or entry.seed in seeds)
+    ]
+    started = {(entry.task, entry.model, entry.seed) for entry in kept if entry.row != BASE}
+    asked = rows is None or BASE in rows
+    kept = [e for e in kept if asked or e.row != BASE or (e.task, e.model, e.seed) in started]
+    if not kept:
+        raise UserError("the leaderboard has no such results: name other rows, tasks or seeds.")
+    return kept
+
+
+def repeats(entries: Sequence[Entry], changes: Mapping[str, Any]) -> list[Repeat]:
+    """The configurations that run the entries again, as few as possible.
+
+    Threads and tokens of a pass that were chosen by the machine are those of then, since they decide the last digits.
+
+    Args:
+        changes: settings that win over the recorded ones, such as the results folder.
+
+    Raises:
+        UserError: an entry has no settings, or they are not valid any more.
+    """
+    grouped: dict[str, list[tuple[Entry, RunConfig]]] = {}
+    for entry in entries:
+        config = _config(entry, changes)
+        rest = config.model_dump_json(exclude=set(GRID))
+        grouped.setdefault(rest, []).append((entry, config))
+    return [repeat for group in grouped.values() for repeat in _by_leader(group)]
+
+
+def _config(entry: Entry, changes: Mapping[str, Any]) -> RunConfig:
+    if entry.config is None:
+        raise UserError(
+            f"{entry.name} has no settings, so that it can't be run again: name the leaderboard.json instead of a CSV "
+            "file, or `unlearnbench run` it with its config.yaml."
+        )
+    settings = json.loads(json.dumps({**entry.config, **changes}))
+    machine = entry.identity.machine
+    if machine is not None:
+        model = settings.setdefault("model", {})
+        for name in ("threads", "tokens_per_pass"):
+            if model.get(name) is None:
+                model[name] = getattr(machine, name)
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"the settings of {entry.name} are not valid now: {where}: {first['msg']}.") from None
+
+
+def _by_leader(group: Sequence[tuple[Entry, RunConfig]]) -> list[Repeat]:
+    """One configuration for each seed on which others' values were found: its grid begins with that seed."""
+    leaders: list[int | None] = [*dict.fromkeys(one.tuned_on for one, _ in group if one.tuned_on is not None)] or [None]
+    made = []
+    for leader in leaders:
+        mine = [pair for pair in group if pair[0].tuned_on in (leader, None if leader == leaders[0] else leader)]
+        first = mine[0][1]
+        grid = {name: _joined(mine, lambda config, name=name: getattr(config, name)) for name in GRID}  # type: ignore[misc]
+        seeds = grid["seeds"] or (0,)
+        if leader is not None:
+            seeds = (leader, *(seed for seed in seeds if seed != leader))
+        grid = {**grid, "seeds": seeds}
+        made.append(Repeat(first.model_copy(update=grid), tuple(entry for entry, _ in mine)))
+    return made
+
+
+def _joined(group: Sequence[tuple[Entry, RunConfig]], part: Callable[[RunConfig], tuple[Any, ...]]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(name for _, config in group for name in part(config)))

@@ -1,0 +1,334 @@
+"""The record of results: MLflow runs, in SQLite under the results folder or on a server.
+
+Three kinds of runs, told apart by the tag ``unlearnbench.kind``: an *invocation* of the command line, its *cells* (not
+nested in it, so that MLflow's pages show and compare them as they are), and nested in each cell its *trials*. A cell
+counts as finished when a cell run with its key has status FINISHED.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from unlearnbench.console.safe_text import safe
+from unlearnbench.errors import UserError, first_line
+from unlearnbench.storage.lease import ClaimLostError
+from unlearnbench.tracking.artifacts import Artifacts, FolderArtifacts, ServerArtifacts
+from unlearnbench.tracking.databases import (
+    BUSY_SECONDS,
+    check_optuna_storage,
+    copied_database,
+    make_database,
+    mlflow_tables,
+    optuna_tables,
+    point_to_artifacts,
+    quiet_mlflow,
+)
+from unlearnbench.tracking.run import Record
+from unlearnbench.tracking.server import ServerDownError, is_server, patiently
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+EXPERIMENT = "unlearnbench"
+KIND, KEY = "unlearnbench.kind", "unlearnbench.key"
+# Names what a cell trains, in its own run and in those of its trials.
+TRAINING = "unlearnbench.training"
+# A cell's file that holds all of its result (`leaderboard.entry.Entry`); tags and metrics are for MLflow's pages.
+RESULT = "result.json"
+# Metric that counts finished runs: which of two is newer must not depend on clocks.
+ORDER = "unlearnbench.order"
+PRUNED, FAILURE = "unlearnbench.pruned", "unlearnbench.failure"
+TRIAL = "unlearnbench.trial"
+# What decides which values tuning finds, on cells that find them for other seeds, too.
+SEARCH = "unlearnbench.search"
+TUNED_ON = "unlearnbench.tuned_on"
+# A trial's forgetting curve, as JSON.
+CURVE = "unlearnbench.curve"
+# Which end of its range a best value is at; the value's name follows.
+EDGE = "edge."
+# A trial that another process has trained ahead of the one that runs the cell.
+AHEAD = "unlearnbench.ahead"
+INVOCATION = "unlearnbench.invocation"
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell without a result, why, and the run that says so."""
+
+    name: str
+    reason: str
+    run_id: str
+
+    @classmethod
+    def of(cls, run: Run) -> Failure:
+        """What a failed run tells."""
+        return cls(run.info.run_name, run.data.tags.get(FAILURE, "unknown reason"), run.info.run_id)
+
+
+class Store:
+    """Reads and writes one experiment of the MLflow store of a results folder.
+
+    Attributes:
+        experiment: its name.
+        optuna_storage: URL of the database of tuning studies.
+        artifacts: stores and finds the files of runs.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        tracking_uri: str | None = None,
+        experiment: str = EXPERIMENT,
+        optuna_storage: str | None = None,
+    ) -> None:
+        """Opens the store, and creates it if need be.
+
+        Args:
+            optuna_storage: URL of the database of tuning studies, instead of one in the results folder.
+
+        Raises:
+            UserError: the folder can't be written or the server does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        self.experiment = experiment
+        results = results.resolve()
+        try:
+            results.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=results):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"results folder {results} can't be written ({error.strerror}): name another one with --results."
+            ) from None
+        if tracking_uri is None:
+            make_database(results / "mlflow.db", mlflow_tables)
+        if optuna_storage is None:
+            make_database(results / "optuna.db", optuna_tables)
+        else:
+            check_optuna_storage(optuna_storage)
+        self.optuna_storage = optuna_storage or f"sqlite:///{results / 'optuna.db'}?timeout={BUSY_SECONDS}"
+        self._open(results, tracking_uri)
+        if tracking_uri is None:
+            point_to_artifacts(results / "mlflow.db", (results / "artifacts").as_uri())
+        found = self._experiment(experiment)
+        if found is None:
+            # A server keeps artefacts where it is set up to; any other store keeps them with the results. The place is
+            # for MLflow's own pages and clients: `artifacts` does not depend on it.
+            location = None if is_server(self.uri) else (self.results / "artifacts").as_uri()
+            # The kind makes MLflow open its pages for training runs.
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            try:
+                found = str(patiently(self.client.create_experiment, experiment, artifact_location=location, tags=tags))
+            except MlflowException:
+                # Another process may have made it since.
+                found = self._experiment(experiment)
+                if found is None:
+                    raise
+        self.experiment_id: str = found
+
+    @classmethod
+    def existing(cls, results: Path | None, tracking_uri: str | None = None, experiment: str = EXPERIMENT) -> Store:
+        """Opens a store to read, and creates nothing.
+
+        Args:
+            results: None if the store is named by its URI alone. Artefacts are then read from the folder of an SQLite
+                file, and from where the experiment has them in any other database.
+
+        Raises:
+            UserError: there is none, or the server does not answer.
+        """
+        if tracking_uri is None and not (results and (results / "mlflow.db").is_file()):
+            raise UserError(
+                f"results folder {results} holds no results: run `unlearnbench run --results {results}` first."
+            )
+        database = (tracking_uri or "").removeprefix("sqlite:///")
+        if tracking_uri != database and database and not Path(database).is_file():
+            raise UserError(f"the MLflow store {tracking_uri} does not exist: name one that a run has written.")
+        store = cls.__new__(cls)
+        store._open(results or Path(database).parent, tracking_uri)
+        found = store._experiment(experiment)
+        if found is None:
+            raise UserError(f"the MLflow store {store.uri} holds no experiment {experiment!r}.")
+        store.experiment_id = found
+        if results is None and database == tracking_uri and not is_server(store.uri):
+            place = urlsplit(store.client.get_experiment(found).artifact_location)
+            if place.scheme == "file":
+                store.artifacts = FolderArtifacts(Path(unquote(place.path)), Path(unquote(place.path)))
+        return store
+
+    def _open(self, results: Path, tracking_uri: str | None) -> None:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        quiet_mlflow()
+        self.results = results.resolve()
+        database = self.results / "mlflow.db"
+        if tracking_uri is None and not os.access(database.parent, os.W_OK):
+            # SQLite can't even read a database of several processes whose folder it can't write.
+            copy = tempfile.TemporaryDirectory(prefix="unlearnbench-")
+            weakref.finalize(self, copy.cleanup)
+            database = copied_database(database, Path(copy.name))
+        self.uri = tracking_uri or f"sqlite:///{database}?timeout={BUSY_SECONDS}"
+        try:
+            self.client = MlflowClient(self.uri)
+            self.artifacts: Artifacts = (
+                ServerArtifacts(self.client, self.uri)
+                if is_server(self.uri)
+                else FolderArtifacts(self.results, self.results / "artifacts")
+            )
+            patiently(self.client.search_experiments, max_results=1)
+        except ImportError as error:
+            raise UserError(
+                f"the MLflow store {self.uri} needs a database driver that is not installed ({error}): install it."
+            ) from None
+        except (MlflowException, SQLAlchemyError) as error:
+            raise UserError(f"the MLflow store {self.uri} can't be opened: {first_line(error)}") from None
+
+    def _experiment(self, name: str) -> str | None:
+        found = patiently(self.client.get_experiment_by_name, name)
+        return None if found is None else str(found.experiment_id)
+
+    @contextmanager
+    def record(
+        self, kind: str, name: str, parent: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> Iterator[Record]:
+        """A run that is FINISHED when the block ends well, KILLED on Ctrl-C, and else FAILED with the reason."""
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+        all_tags = {KIND: kind, **(tags or {})} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
+        run = patiently(self.client.create_run, self.experiment_id, tags=all_tags, run_name=name)
+        record = Record(self.client, run.info.run_id, self.artifacts)
+        try:
+            yield record
+        except KeyboardInterrupt:
+            record.finish("KILLED")
+            raise
+        except ServerDownError:
+            raise
+        except Exception as error:
+            # What the user has to mend first, or what another process has taken over, is not a failure of the cell; and
+            # if the store itself is the trouble, the first error is the one to tell.
+            with suppress(Exception):
+                record.tags({FAILURE: safe(f"{type(error).__name__}: {error}")[:4000]})
+                record.finish("KILLED" if isinstance(error, (UserError, ClaimLostError)) else "FAILED")
+            raise
+        if kind != "invocation":
+            record.metrics({ORDER: self._finished_before() + 1})
+        record.finish()
+
+    def _finished_before(self) -> float:
+        """The largest number of a finished run. Two that end at once may share one; the clock decides between them."""
+        order = [f"metrics.`{ORDER}` DESC"]
+        runs: list[Run] = patiently(self.client.search_runs, [self.experiment_id], "", max_results=1, order_by=order)
+        return float(runs[0].data.metrics.get(ORDER, 0)) if runs else 0.0
+
+    def finished_cells(self) -> dict[str, Run]:
+        """The newest finished run of each cell, by cell key; oldest first.
+
+        Raises:
+            UserError: the results are those of version 0.1, which did not record what decided them.
+        """
+        newest: dict[str, Run] = {}
+        for run in self._finished("cell"):
+            if TRAINING not in run.data.tags:
+                raise UserError(
+                    f"{self.uri} holds results of unlearnbench 0.1, which are not continued: run the same command with "
+                    "another folder (--results); leaderboard.json of the old one can still be merged and compared."
+                )
+            newest.pop(run.data.tags[KEY], None)
+            newest[run.data.tags[KEY]] = run
+        return newest
+
+    def _finished(self, kind: str) -> list[Run]:
+        """Finished runs in the order in which they ended."""
+        runs = self._search(f"tags.`{KIND}` = '{kind}' and attributes.status = 'FINISHED'")
+        return sorted(runs, key=_order)
+
+    def is_finished(self, key: str) -> bool:
+        """Whether a cell has a result."""
+        return self._newest(key, "FINISHED") is not None
+
+    def failure(self, key: str) -> Failure | None:
+        """A cell's newest failure."""
+        run = self._newest(key, "FAILED")
+        return None if run is None else Failure.of(run)
+
+    def failed_cells(self) -> dict[str, Failure]:
+        """The newest failure of each cell that has no result, by cell key."""
+        finished = self.finished_cells()
+        runs = reversed(self._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FAILED'"))
+        failures = {run.data.tags[KEY]: Failure.of(run) for run in runs}
+        return {key: failure for key, failure in failures.items() if key not in finished}
+
+    def tuned_seeds(self) -> dict[str, int]:
+        """The seed for which values were found first that hold for all seeds, by the `search` of its cell."""
+        found: dict[str, int] = {}
+        for run in self._finished("cell"):
+            if SEARCH in run.data.tags:
+                found.setdefault(run.data.tags[SEARCH], int(run.data.tags["seed"]))
+        return found
+
+    def tuned(self, search: str, seed: int) -> Run | None:
+        """The newest cell that has found values for all seeds."""
+        query = (
+            f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED' "
+            f"and tags.`{SEARCH}` = '{search}' and tags.seed = '{seed}'"
+        )
+        return self._first(query)
+
+    def curves(self, training: str) -> dict[int, str]:
+        """The forgetting curve of each finished trial of a training that has one, by number, as `search` records it."""
+        query = f"tags.`{KIND}` = 'trial' and tags.`{TRAINING}` = '{training}' and attributes.status = 'FINISHED'"
+        runs = sorted(self._search(query), key=_order)
+        return {int(run.data.tags[TRIAL]): run.data.tags[CURVE] for run in runs if CURVE in run.data.tags}
+
+    def close_interrupted(self, training: str) -> None:
+        """Ends the runs of a training that a killed process left RUNNING; nobody else may be at it."""
+        for kind in ("cell", "trial"):
+            for run in self._search(
+                f"tags.`{KIND}` = '{kind}' and tags.`{TRAINING}` = '{training}' and attributes.status = 'RUNNING'"
+            ):
+                patiently(self.client.set_terminated, run.info.run_id, "KILLED")
+
+    def _newest(self, key: str, status: str) -> Run | None:
+        """A cell's newest run of this status."""
+        return self._first(f"tags.`{KIND}` = 'cell' and tags.`{KEY}` = '{key}' and attributes.status = '{status}'")
+
+    def _first(self, query: str) -> Run | None:
+        """The newest run that matches."""
+        order = [f"metrics.`{ORDER}` DESC", "attributes.start_time DESC"]
+        runs: list[Run] = patiently(self.client.search_runs, [self.experiment_id], query, max_results=1, order_by=order)
+        return runs[0] if runs else None
+
+    def _search(self, query: str) -> list[Run]:
+        """All runs that match, newest first."""
+        found: list[Run] = []
+        token = None
+        while True:
+            page = patiently(
+                self.client.search_runs,
+                [self.experiment_id],
+                query,
+                max_results=PAGE,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+
+def _order(run: Run) -> tuple[float, int]:
+    return run.data.metrics.get(ORDER, 0.0), run.info.start_time

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 
-.PHONY: bench test test-fast docs
+.PHONY: bench test test-fast mutants docs
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/unlearnbench run --tasks all --methods all $(ARGS)
@@ -19,6 +19,11 @@ test: $(VENV)/.installed
 # What one runs while working: everything that answers in seconds.
 test-fast: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest -q -m "not slow" $(ARGS)
+
+# Changes the modules that make numbers, one line at a time, and runs the tests that belong to them: about an hour.
+mutants: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.mutants run $(ARGS)
+	$(VENV)/bin/python -m benchmarks.mutants page
 
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve

@@ -1,0 +1,1 @@
+"""Small wrong changes to the modules that make numbers, and whether the tests notice them."""

@@ -7,7 +7,21 @@ import sys
 import typer
 from rich.console import Console
 
-from unlearnbench.cli import check, compare, data, doctor, leaderboard, listing, new, reproduce, run, study, ui, version
+from unlearnbench.cli import (
+    check,
+    compare,
+    data,
+    doctor,
+    leaderboard,
+    listing,
+    new,
+    reproduce,
+    run,
+    study,
+    ui,
+    unlearn,
+    version,
+)
 from unlearnbench.errors import UserError
 from unlearnbench.models.threads import wait_passively
 
@@ -19,6 +33,7 @@ app = typer.Typer(
 )
 app.callback()(version.main)
 app.command("run")(run.run)
+app.command("unlearn")(unlearn.unlearn)
 app.command("list")(listing.show_list)
 app.command("doctor")(doctor.doctor)
 app.command("check")(check.check)

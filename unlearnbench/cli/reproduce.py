@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from unlearnbench.cli import completion
 from unlearnbench.cli.listing import print_problems
 from unlearnbench.cli.options import DataRoot, Jobs, Quiet, names, number_or_word, numbers
 from unlearnbench.console.safe_text import safe
@@ -28,15 +27,9 @@ FILE = "reproduction.md"
 def reproduce(
     source: Annotated[str, typer.Argument(help="Folder with leaderboard.json, as leaderboards/quick, or that file.")],
     row: Annotated[
-        str | None,
-        typer.Option(
-            help="Methods, separated by commas, with their base models; default: everything.",
-            autocompletion=completion.methods,
-        ),
+        str | None, typer.Option(help="Methods, separated by commas, with their base models; default: everything.")
     ] = None,
-    tasks: Annotated[
-        str | None, typer.Option(help="Tasks, separated by commas; default: all.", autocompletion=completion.tasks)
-    ] = None,
+    tasks: Annotated[str | None, typer.Option(help="Tasks, separated by commas; default: all of it.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, separated by commas; default: all of it.")] = None,
     results: Annotated[Path | None, typer.Option(help="Folder for the new results; default: reproduced/NAME.")] = None,
     data_root: DataRoot = None,

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from unlearnbench.cli import completion
 from unlearnbench.cli.options import (
     Assignments,
     ConfigFile,
@@ -37,12 +36,8 @@ TASK, METHOD = "sst2", "spul"
 def study(
     name: Annotated[Name, typer.Argument(help="Which study.")],
     preset: Preset = None,
-    tasks: Annotated[
-        str | None, typer.Option(help="Names separated by commas; default: sst2.", autocompletion=completion.tasks)
-    ] = None,
-    methods: Annotated[
-        str | None, typer.Option(help="Names separated by commas; default: spul.", autocompletion=completion.methods)
-    ] = None,
+    tasks: Annotated[str | None, typer.Option(help="Names separated by commas; default: sst2.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Names separated by commas; default: spul.")] = None,
     models: Models = None,
     seeds: Seeds = None,
     data_root: DataRoot = None,

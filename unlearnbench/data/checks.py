@@ -38,7 +38,8 @@ def check_splits(task: str, splits: Splits, on_leakage: OnLeakage, *, published:
     """The splits, without leaked training rows if `on_leakage` says to drop them.
 
     Args:
-        published: whether they are somebody's published splits: shared texts are counted, and stay.
+        published: whether they are somebody's published splits: shared texts are counted, and stay. If the provenance
+            says why there are any, that stays, too.
 
     Raises:
         UserError: a split is empty, a row has an empty prompt or answer or holds what is not text, or a text is both
@@ -124,7 +125,7 @@ def _checked_leakage(task: str, splits: Splits, on_leakage: OnLeakage, published
     if on_leakage == "drop-from-train":
         return replace(kept, provenance={**splits.provenance, SHARED: f"{leaked} (left out of training)"})
     if published:
-        return replace(splits, provenance={**splits.provenance, SHARED: f"{leaked} (left in, as published)"})
+        return replace(splits, provenance={SHARED: f"{leaked} (left in, as published)", **splits.provenance})
     shared = _shared(splits)
     first = next(e for e in (*splits.train_forget, *splits.train_retain) if text_key(e) in shared)
     raise UserError(

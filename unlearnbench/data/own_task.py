@@ -49,6 +49,13 @@ def labels_among(answers: set[str]) -> tuple[str, ...]:
     return tuple(sorted(answers)) if len(answers) <= MAX_LABELS else ()
 
 
+def check_file(path: Path) -> None:
+    """Raises a UserError if a path is not that of a file that can be read as a table."""
+    if not path.is_file() or path.suffix not in SUFFIXES:
+        kinds = ", ".join(SUFFIXES[:-1]) + f" or {SUFFIXES[-1]}"
+        raise UserError(f"{path} is {'not a table' if path.is_file() else 'not a file'}: name a table ({kinds}).")
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """A file's rows. Cells of CSV and TSV files are texts as they stand there: "NA" is a text like another.
 

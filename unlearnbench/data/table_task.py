@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from unlearnbench.contract.source import DataSource
 from unlearnbench.contract.task import Example, Splits, TaskOptions
-from unlearnbench.data.checks import text_key
-from unlearnbench.data.own_task import OwnTask, check_columns, labels_among, read_table, text_in
+from unlearnbench.data.checks import SHARED, text_key
+from unlearnbench.data.own_task import OwnTask, check_columns, check_file, labels_among, read_table, text_in
 from unlearnbench.data.sampling import split_by_text
 from unlearnbench.errors import UserError
-from unlearnbench.storage.cache import file_hash
+from unlearnbench.storage.cache import content_hash, file_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +43,14 @@ class TableOptions(TaskOptions):
     )
     test_share: float = Field(
         default=0.3, gt=0, lt=1, description="share of the rows that are drawn for the test splits"
+    )
+    test_forget: Literal["drawn", "training"] = Field(
+        default="drawn",
+        description="rows by which forgetting is tested if there is no column `split`: some that are drawn, and not "
+        "trained on, or the very rows that are trained on",
+    )
+    retain: str = Field(
+        default="", description="file of the rows to keep; then every row of the table itself is to be forgotten"
     )
     template: str = Field(
         default="",
@@ -74,15 +82,32 @@ class TableTask(OwnTask):
     def identity(self) -> str:
         return self._hash
 
+    @property
+    def published(self) -> bool:
+        """Whether texts of both training and test are left alone, here because they are tested on purpose."""
+        return self._tests_training_rows
+
+    @property
+    def _tests_training_rows(self) -> bool:
+        return self._options.test_forget == "training" and not self._rows[0].split
+
+    @property
+    def _files(self) -> tuple[Path, ...]:
+        retain = self._options.retain
+        return (self.path, Path(retain).expanduser()) if retain else (self.path,)
+
     @cached_property
     def _hash(self) -> str:
-        return file_hash(self.path)
+        hashes = [file_hash(path) for path in self._files]
+        return content_hash(hashes) if len(hashes) > 1 else hashes[0]
 
     def splits(self, source: DataSource, seed: int) -> Splits:
         """The splits that a column names, or that `seed` draws."""
         split = self._named() if self._rows[0].split else self._drawn(seed)
-        facts = {"file": str(self.path), "file hash": self._hash, "rows": str(len(self._rows))}
+        facts = {"file": ", ".join(map(str, self._files)), "file hash": self._hash, "rows": str(len(self._rows))}
         facts["split"] = f"column {self._options.split}" if self._rows[0].split else f"drawn with seed {seed}"
+        if self._tests_training_rows:
+            facts[SHARED] = f"{sum(row.forget for row in split[0])} (tested on purpose)"
         parts = {
             f"{side}_{kind}": tuple(row.example for row in rows if row.forget == (kind == "forget"))
             for side, rows in zip(SPLITS, split, strict=True)
@@ -110,7 +135,8 @@ class TableTask(OwnTask):
         train: list[_Row] = []
         test: list[_Row] = []
         sides: dict[str, list[_Row]] = {}
-        for forget in (True, False):
+        whole = [row for row in self._rows if row.forget and self._tests_training_rows]
+        for forget in (False,) if whole else (True, False):
             new = [row for row in self._rows if row.forget == forget and text_key(row.example) not in sides]
             old = [row for row in self._rows if row.forget == forget and text_key(row.example) in sides]
             count = round((1 - self._options.test_share) * len(new))
@@ -120,33 +146,70 @@ class TableTask(OwnTask):
                 sides |= {text_key(row.example): side for row in rows}
             for row in old:
                 sides[text_key(row.example)].append(row)
-        return train, test
+        return [*whole, *train], [*whole, *test]
 
     def _read(self) -> list[_Row]:
-        frame, options = read_table(self.path), self._options
-        if not len(frame):
-            raise UserError(f"{self.path} has no rows.")
-        prompts = _filled(self.path, frame, options.template) if options.template else self._column(frame, "prompt")
-        answers = self._column(frame, "answer")
-        forget = self._forget(self._column(frame, "forget"))
-        splits = self._splits(frame)
-        rows = []
-        for index, (prompt, answer, group, split) in enumerate(zip(prompts, answers, forget, splits, strict=True)):
-            text = text_in(self.path, index, "prompt", prompt)
-            example = Example(text.rstrip(" "), text_in(self.path, index, "answer", answer).strip(), text, group or "")
-            rows.append(_Row(example, group is not None, split))
-        forgotten = sum(row.forget for row in rows)
-        if forgotten in (0, len(rows)):
+        frame = read_table(self.path)
+        if self._options.retain:
+            rows = self._two_files(frame)
+        else:
+            rows = self._rows_of(self.path, frame, self._forget(self._column(self.path, frame, "forget")))
+            forgotten = sum(row.forget for row in rows)
+            if forgotten in (0, len(rows)):
+                raise UserError(
+                    f"{self.path}: {'no' if forgotten == 0 else 'every'} row is to be forgotten, by column "
+                    f"{self._options.forget!r}: mend that column, or see --set {self.name}.forget_if=VALUE."
+                )
+        if rows and self._options.test_forget == "training" and not rows[0].split:
+            self._check_apart(rows)
+        return rows
+
+    def _two_files(self, frame: pd.DataFrame) -> list[_Row]:
+        """The rows of this file, which are to be forgotten, and those of the other one."""
+        _, other = self._files
+        check_file(other)
+        kept = read_table(other)
+        rows = self._rows_of(self.path, frame, [""] * len(frame)) + self._rows_of(other, kept, [None] * len(kept))
+        if len({bool(row.split) for row in rows}) > 1:
             raise UserError(
-                f"{self.path}: {'no' if forgotten == 0 else 'every'} row is to be forgotten, by column "
-                f"{options.forget!r}: mend that column, or see --set {self.name}.forget_if=VALUE."
+                f"only one of {self.path} and {other} has a column {self._options.split!r}: add it to the other, or "
+                "remove it."
             )
         return rows
 
-    def _column(self, frame: pd.DataFrame, option: str) -> Sequence[Any]:
+    def _check_apart(self, rows: Sequence[_Row]) -> None:
+        """Raises a UserError for a text that is to be forgotten and to be kept: no row of it could be held out."""
+        forgotten = {text_key(row.example) for row in rows if row.forget}
+        both = [row.example.text for row in rows if not row.forget and text_key(row.example) in forgotten]
+        if both:
+            raise UserError(
+                f"{self.path}: {len(both)} prompts are both to be forgotten and to be kept, the first of them "
+                f"{both[0][:80]!r}: leave each on one side."
+            )
+
+    def _rows_of(self, path: Path, frame: pd.DataFrame, forget: Sequence[str | None]) -> list[_Row]:
+        """A file's rows.
+
+        Args:
+            forget: for each row why it is to be forgotten, or None if it is not.
+        """
+        if not len(frame):
+            raise UserError(f"{path} has no rows.")
+        template = self._options.template
+        prompts = _filled(path, frame, template) if template else self._column(path, frame, "prompt")
+        answers = self._column(path, frame, "answer")
+        splits = self._splits(path, frame)
+        rows = []
+        for index, (prompt, answer, group, split) in enumerate(zip(prompts, answers, forget, splits, strict=True)):
+            text = text_in(path, index, "prompt", prompt)
+            example = Example(text.rstrip(" "), text_in(path, index, "answer", answer).strip(), text, group or "")
+            rows.append(_Row(example, group is not None, split))
+        return rows
+
+    def _column(self, path: Path, frame: pd.DataFrame, option: str) -> Sequence[Any]:
         column = getattr(self._options, option)
         check_columns(
-            self.path, frame, (column,), f"rename or add it, or name another with --set {self.name}.{option}=COLUMN."
+            path, frame, (column,), f"rename or add it, or name another with --set {self.name}.{option}=COLUMN."
         )
         return list(frame[column])
 
@@ -173,16 +236,16 @@ class TableTask(OwnTask):
             found.append("" if text in YES else None)
         return found
 
-    def _splits(self, frame: pd.DataFrame) -> list[str]:
+    def _splits(self, path: Path, frame: pd.DataFrame) -> list[str]:
         column = self._options.split
         if column not in frame.columns:
             if "split" in self._options.model_fields_set:
-                self._column(frame, "split")
+                self._column(path, frame, "split")
             return [""] * len(frame)
         cells = [str(cell).strip().lower() for cell in frame[column]]
         for index, cell in enumerate(cells):
             if cell not in SPLITS:
-                raise UserError(f"{self.path}, row {index}: {column} is {cell!r}, but must be train or test.")
+                raise UserError(f"{path}, row {index}: {column} is {cell!r}, but must be train or test.")
         return cells
 
 

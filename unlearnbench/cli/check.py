@@ -9,13 +9,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from unlearnbench.cli import completion
 from unlearnbench.errors import UserError, first_line, nearest
 from unlearnbench.plugins import Origin, registry
 
 
 def check(
     plugin: Annotated[
-        str | None, typer.Argument(help="A method, a task, a plugin or a package; default: everything installed.")
+        str | None,
+        typer.Argument(
+            help="A method, a task, a plugin or a package; default: everything installed.",
+            autocompletion=completion.plugins,
+        ),
     ] = None,
     data_root: Annotated[str, typer.Option(help="Where tasks' rows come from: bundled, hub, or a folder.")] = "bundled",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only what failed.")] = False,

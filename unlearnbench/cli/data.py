@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from unlearnbench.cli import completion
 from unlearnbench.cli.options import merged, names
 from unlearnbench.config import build_config
 from unlearnbench.console.safe_text import printable
@@ -34,8 +35,12 @@ def _data() -> None:
 
 @app.command()
 def show(
-    task: Annotated[str, typer.Argument(help="A task's name, or path:PATH for own data.")],
-    preset: Annotated[str | None, typer.Option(help="Settings to start from.")] = None,
+    task: Annotated[
+        str, typer.Argument(help="A task's name, or path:PATH for own data.", autocompletion=completion.task)
+    ],
+    preset: Annotated[
+        str | None, typer.Option(help="Settings to start from.", autocompletion=completion.preset)
+    ] = None,
     data_root: Annotated[
         str | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="hub, bundled, or a folder in hub layout.")
     ] = None,

@@ -13,6 +13,7 @@ from unlearnbench.errors import UserError
 app = typer.Typer(help="Write the leaderboard of a results folder; merge and check leaderboards.")
 
 Html = Annotated[bool, typer.Option("--html", help="Also write leaderboard.html, one page that needs nothing else.")]
+Latex = Annotated[bool, typer.Option("--latex", help="Also write leaderboard.tex, tables for a paper (booktabs).")]
 WithPaper = Annotated[bool, typer.Option("--with-paper", help="Show the paper's numbers beside.")]
 Sort = Annotated[str, typer.Option(help="Column that orders the methods, as 'trade-off' or test_retain_accuracy.")]
 AllSettings = Annotated[
@@ -27,11 +28,12 @@ def leaderboard(
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow server instead of the results folder.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder to write to; default: the results folder.")] = None,
     html: Html = False,
+    latex: Latex = False,
     with_paper: WithPaper = False,
     sort: Sort = "trade_off",
     all_settings: AllSettings = False,
 ) -> None:
-    """Write leaderboard.md, .csv and .json (and .html) from all finished cells."""
+    """Write leaderboard.md, .csv and .json (and .html, .tex) from all finished cells."""
     if context.invoked_subcommand is not None:
         return
     from unlearnbench.leaderboard.stored import read_entries, read_examples
@@ -46,6 +48,7 @@ def leaderboard(
         sort=sort,
         all_settings=all_settings,
         page=read_examples(store) if html else None,
+        latex=latex,
         failed=list(store.failed_cells().values()),
     )
     markdown = next(path for path in written if path.suffix == ".md")
@@ -58,6 +61,7 @@ def merge(
     sources: Annotated[list[str], typer.Argument(help="Results folders, leaderboard files, or MLflow URIs.")],
     output: Annotated[Path, typer.Option(help="Folder to write the joined leaderboard to.")],
     html: Html = False,
+    latex: Latex = False,
     with_paper: WithPaper = False,
     sort: Sort = "trade_off",
     all_settings: AllSettings = False,
@@ -81,6 +85,7 @@ def merge(
         sort=sort,
         all_settings=all_settings,
         page={} if html else None,
+        latex=latex,
     )
     typer.echo(safe(f"{len(merged.entries)} results; written: {', '.join(str(path) for path in written)}"))
 

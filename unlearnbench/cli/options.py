@@ -10,12 +10,18 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from unlearnbench.cli import completion
 from unlearnbench.config import load_yaml
 from unlearnbench.errors import UserError
 
 SECTIONS = ("model", "base", "tuning")
-Preset = Annotated[str | None, typer.Option(help="Settings to start from: quick, small or paper.")]
-Models = Annotated[str | None, typer.Option(help="Short names, hub ids or folders, separated by commas.")]
+Preset = Annotated[
+    str | None, typer.Option(help="Settings to start from: quick, small or paper.", autocompletion=completion.preset)
+]
+Models = Annotated[
+    str | None,
+    typer.Option(help="Short names, hub ids or folders, separated by commas.", autocompletion=completion.models),
+]
 Seeds = Annotated[str | None, typer.Option(help="Whole numbers separated by commas.")]
 DataRoot = Annotated[
     str | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="hub, bundled, or a folder in hub layout.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from unlearnbench.cli import completion
 from unlearnbench.cli.listing import print_problems
 from unlearnbench.cli.options import DataRoot, Jobs, Quiet, names, number_or_word, numbers
 from unlearnbench.console.safe_text import safe
@@ -27,9 +28,15 @@ FILE = "reproduction.md"
 def reproduce(
     source: Annotated[str, typer.Argument(help="Folder with leaderboard.json, as leaderboards/quick, or that file.")],
     row: Annotated[
-        str | None, typer.Option(help="Methods, separated by commas, with their base models; default: everything.")
+        str | None,
+        typer.Option(
+            help="Methods, separated by commas, with their base models; default: everything.",
+            autocompletion=completion.methods,
+        ),
     ] = None,
-    tasks: Annotated[str | None, typer.Option(help="Tasks, separated by commas; default: all of it.")] = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks, separated by commas; default: all.", autocompletion=completion.tasks)
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, separated by commas; default: all of it.")] = None,
     results: Annotated[Path | None, typer.Option(help="Folder for the new results; default: reproduced/NAME.")] = None,
     data_root: DataRoot = None,

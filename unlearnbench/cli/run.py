@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
+from unlearnbench.cli import completion
 from unlearnbench.cli.listing import print_problems
 from unlearnbench.cli.options import (
     Assignments,
@@ -45,9 +47,14 @@ if TYPE_CHECKING:
 def run(
     preset: Preset = None,
     tasks: Annotated[
-        str | None, typer.Option(help="Names separated by commas, path:PATH for own data, or all.")
+        str | None,
+        typer.Option(
+            help="Names separated by commas, path:PATH for own data, or all.", autocompletion=completion.tasks
+        ),
     ] = None,
-    methods: Annotated[str | None, typer.Option(help="Names separated by commas, or all.")] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Names separated by commas, or all.", autocompletion=completion.methods)
+    ] = None,
     models: Models = None,
     seeds: Seeds = None,
     data_root: DataRoot = None,
@@ -82,6 +89,7 @@ def run(
     executor: Annotated[Literal["local", "ray"], typer.Option(help="Where cells run.")] = "local",
     ray_address: Annotated[str | None, typer.Option(help="Ray cluster; default: one on this machine.")] = None,
     gpus_per_cell: Annotated[float, typer.Option(min=0, help="With ray: GPUs a cell takes, or a share of one.")] = 0,
+    open_page: Annotated[bool, typer.Option("--open", help="At the end, open the leaderboard's page.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Run unlearning methods on tasks and models, and show the leaderboard."""
@@ -112,9 +120,10 @@ def run(
         except OSError as error:
             raise UserError(f"--save-config {save_config} can't be written ({error.strerror}): name another.") from None
     where = Where(fraction("--shard", shard), executor, ray_address, gpus_per_cell)
-    raise typer.Exit(
-        _run(effective, Console(), where, dry_run=dry_run, force=force, retry_failed=retry_failed, quiet=quiet)
-    )
+    code = _run(effective, Console(), where, dry_run=dry_run, force=force, retry_failed=retry_failed, quiet=quiet)
+    if open_page and code in (0, 1) and not dry_run:
+        _open_page(effective)
+    raise typer.Exit(code)
 
 
 @dataclass(frozen=True)
@@ -213,7 +222,7 @@ def _run(
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where this run stopped.")
         return 130
-    _show_result(console, plan.store, plan.keys)
+    _show_result(console, plan.store, plan.keys, config)
     failed = plan.failed_names | outcome.failed
     for reason, named in _by_reason(failed).items():
         more = f" and {len(named) - 1} more" if named[1:] else ""
@@ -243,7 +252,7 @@ def _promise(cells: Sequence[Cell]) -> str | None:
     )
 
 
-def _show_result(console: Console, store: Store, keys: set[str]) -> None:
+def _show_result(console: Console, store: Store, keys: set[str], config: RunConfig) -> None:
     from unlearnbench.leaderboard.blocks import build_blocks
     from unlearnbench.leaderboard.overall import overall
     from unlearnbench.leaderboard.overall_render import overall_terminal
@@ -261,4 +270,48 @@ def _show_result(console: Console, store: Store, keys: set[str]) -> None:
     if entries:
         written = write_leaderboard(entries, store.results, failed=list(store.failed_cells().values()))
         names = ", ".join(path.name for path in written)
-        console.print(safe(f"leaderboard of {store.results}: {names}"), markup=False, highlight=False, soft_wrap=True)
+        _say(console, f"leaderboard of {store.results}: {names}")
+        for text in _next_steps(store, config):
+            _say(console, text)
+
+
+def _next_steps(store: Store, config: RunConfig) -> list[str]:
+    """What to look at after a run."""
+    where = "" if store.results == Path("results").resolve() else f" --results {_for_a_shell(store.results)}"
+    runs = f"unlearnbench ui{where}"
+    if config.tracking_uri is not None:
+        where += f" --tracking-uri {quote(config.tracking_uri)}"
+        runs = config.tracking_uri
+    return [
+        "next:",
+        f"  a page with charts and every row's settings: unlearnbench leaderboard --html{where}",
+        f"  every run and trial in MLflow: {runs}",
+    ]
+
+
+def _for_a_shell(path: Path) -> str:
+    """The path, from here if it lies below, quoted if need be."""
+    return quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+
+
+def _open_page(config: RunConfig) -> None:
+    """Writes the leaderboard's page and opens it in the browser."""
+    import webbrowser
+
+    from unlearnbench.leaderboard.stored import read_entries, read_examples
+    from unlearnbench.leaderboard.write import write_leaderboard
+    from unlearnbench.tracking.store import Store
+
+    store = Store.existing(config.results, config.tracking_uri)
+    entries = read_entries(store)
+    if not entries:
+        return
+    failed = list(store.failed_cells().values())
+    written = write_leaderboard(entries, config.results, page=read_examples(store), failed=failed)
+    page = next(path for path in written if path.suffix == ".html").resolve()
+    if not webbrowser.open(page.as_uri()):
+        typer.echo(safe(f"no browser could be opened: open {page} yourself."), err=True)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(safe(text), markup=False, highlight=False, soft_wrap=True)

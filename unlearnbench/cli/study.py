@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from unlearnbench.cli import completion
 from unlearnbench.cli.options import (
     Assignments,
     ConfigFile,
@@ -36,8 +37,12 @@ TASK, METHOD = "sst2", "spul"
 def study(
     name: Annotated[Name, typer.Argument(help="Which study.")],
     preset: Preset = None,
-    tasks: Annotated[str | None, typer.Option(help="Names separated by commas; default: sst2.")] = None,
-    methods: Annotated[str | None, typer.Option(help="Names separated by commas; default: spul.")] = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="Names separated by commas; default: sst2.", autocompletion=completion.tasks)
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Names separated by commas; default: spul.", autocompletion=completion.methods)
+    ] = None,
     models: Models = None,
     seeds: Seeds = None,
     data_root: DataRoot = None,

@@ -26,11 +26,13 @@ def write_leaderboard(
     sort: str = DEFAULT_SORT,
     all_settings: bool = False,
     page: Examples | None = None,
+    latex: bool = False,
     failed: Sequence[Failure] = (),
 ) -> list[Path]:
     """Writes leaderboard.md, .csv and .json, and .html where `page` brings its examples; returns their paths.
 
     Args:
+        latex: whether to write leaderboard.tex, too.
         all_settings: whether a row that was run with several settings has a line for each, instead of the newest.
         failed: cells without a result, which the tables' readers should know of.
 
@@ -51,6 +53,10 @@ def write_leaderboard(
         from unlearnbench.leaderboard.page.page import to_html
 
         texts["leaderboard.html"] = to_html(blocks, page, with_paper, failed)
+    if latex:
+        from unlearnbench.leaderboard.latex import to_latex
+
+        texts["leaderboard.tex"] = to_latex(blocks)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole({folder / name: text for name, text in texts.items()})

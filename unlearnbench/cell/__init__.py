@@ -1,0 +1,1 @@
+"""One cell: from the base model to a recorded result."""

@@ -1,0 +1,1 @@
+"""What people read while it works: safe text, progress, quiet libraries."""

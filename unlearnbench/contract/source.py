@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from unlearnbench import hub
 from unlearnbench.console.progress import working
 from unlearnbench.errors import UserError, first_line
+from unlearnbench.storage import hub
 from unlearnbench.storage.cache import cache_root, content_hash, file_hash
 
 if TYPE_CHECKING:

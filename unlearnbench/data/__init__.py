@@ -1,0 +1,1 @@
+"""Rows of a task: loaded, sampled, checked, cached."""

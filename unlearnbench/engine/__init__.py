@@ -1,0 +1,1 @@
+"""Tensors: token ids, forward passes, soft prompts, training."""

@@ -1,0 +1,1 @@
+"""Many cells: chosen by a configuration, planned, run one after another, shown."""

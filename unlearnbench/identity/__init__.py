@@ -1,0 +1,1 @@
+"""What decides a result, and the hash that names it."""

@@ -1,0 +1,1 @@
+"""From recorded results to tables, pages and comparisons."""

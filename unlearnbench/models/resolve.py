@@ -10,10 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from unlearnbench import hub
 from unlearnbench.contract.model_spec import GGUFPackage, ModelSpec
 from unlearnbench.errors import ModelError, UserError, first_line, nearest
 from unlearnbench.plugins import Registered
+from unlearnbench.storage import hub
 from unlearnbench.storage.cache import cache_root, content_hash, file_hash, made
 
 # A folder with one of these has a tokenizer.

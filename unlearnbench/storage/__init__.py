@@ -1,0 +1,1 @@
+"""Folders that processes share, and the hub that fills them."""

@@ -1,0 +1,1 @@
+"""Experiments around a leaderboard: series of runs, their tables and plots."""

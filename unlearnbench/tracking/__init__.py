@@ -1,0 +1,1 @@
+"""MLflow: the store of runs, their files, databases and servers."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from unlearnbench.hub import SECONDS, _asked
+from unlearnbench.storage.hub import SECONDS, _asked
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-"""Pages of the site that come from the program itself: commands, settings, and each method's hyper-parameters."""
+"""Pages of the site that the program makes: commands, settings, methods' hyper-parameters, committed leaderboards."""
 
 from __future__ import annotations
 
 import inspect
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from unlearnbench.cli import app
 from unlearnbench.cli.run import run
 from unlearnbench.config import RunConfig, Section
 from unlearnbench.contract.hyperparameters import declared
+from unlearnbench.leaderboard.page.site import read_boards, site_files
 from unlearnbench.plugins import registry
 
 SETTINGS = """# Settings
@@ -36,12 +38,20 @@ CALIBRATION = "<!-- calibration -->"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the references of commands and settings."""
+    """Adds the references of commands and settings, and the committed leaderboards."""
     command = typer.main.get_command(app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="unlearnbench")
     files.append(File.generated(config, "commands.md", content=text))
     files.append(File.generated(config, "settings.md", content=settings_page()))
+    for name, content in _leaderboards(Path(config.docs_dir).parent / "leaderboards").items():
+        files.append(File.generated(config, f"leaderboards/{name}", content=content))
     return files
+
+
+@cache
+def _leaderboards(folder: Path) -> dict[str, str]:
+    """The committed leaderboards as `unlearnbench leaderboard serve` shows them."""
+    return site_files(read_boards(folder)[0])
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from unlearnbench.console.safe_text import safe
 from unlearnbench.errors import UserError
+from unlearnbench.storage.whole import write_whole
 
 app = typer.Typer(help="Write the leaderboard of a results folder; merge and check leaderboards.")
 
@@ -122,7 +125,6 @@ def picture(
     from unlearnbench.leaderboard.blocks import build_blocks
     from unlearnbench.leaderboard.page.picture import to_svg
     from unlearnbench.leaderboard.reading import read_leaderboard
-    from unlearnbench.storage.whole import write_whole
 
     entries, _ = read_leaderboard(source)
     try:
@@ -130,6 +132,61 @@ def picture(
     except OSError as error:
         raise UserError(f"{output} can't be written ({error.strerror}): name another file with --output.") from None
     typer.echo(safe(f"written: {output}"))
+
+
+@app.command()
+def serve(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds folders with a leaderboard.json each.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Write the site to this folder, for any web host, instead of serving it.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8000,
+) -> None:
+    """Show a folder of leaderboards as one static site with an index. Ctrl-C ends it."""
+    from unlearnbench.leaderboard.page.site import read_boards, site_files
+
+    boards, problems = read_boards(folder)
+    for problem in problems:
+        typer.echo(safe(f"left out: {problem}"), err=True)
+    files = site_files(boards)
+    if output is not None:
+        _write_site(files, output)
+        typer.echo(safe(f"{len(boards)} leaderboards; written: {output / 'index.html'}"))
+        return
+    with TemporaryDirectory() as scratch:
+        _write_site(files, Path(scratch))
+        _serve(Path(scratch), host, port, len(boards))
+
+
+def _write_site(files: Mapping[str, str], folder: Path) -> None:
+    try:
+        for parent in {(folder / name).parent for name in files}:
+            parent.mkdir(parents=True, exist_ok=True)
+        write_whole({folder / name: text for name, text in files.items()})
+    except OSError as error:
+        raise UserError(f"{folder} can't be written ({error.strerror}): name another folder with --output.") from None
+
+
+def _serve(folder: Path, host: str, port: int, boards: int) -> None:
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(SimpleHTTPRequestHandler):
+        """Says nothing of each request."""
+
+        def log_message(self, *_: object) -> None: ...
+
+    try:
+        server = ThreadingHTTPServer((host, port), partial(Handler, directory=str(folder)))
+    except OSError as error:
+        raise UserError(f"{host}:{port} can't be listened at ({error.strerror}): name another --port.") from None
+    typer.echo(f"{boards} leaderboards: http://{host}:{port}/ (Ctrl-C ends it)")
+    with server:
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return
 
 
 @app.command()

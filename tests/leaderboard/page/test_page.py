@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.leaderboard.entries import ENTRIES, entry
 from unlearnbench.leaderboard.blocks import build_blocks
@@ -16,7 +15,6 @@ from unlearnbench.leaderboard.page.charts import charts
 from unlearnbench.leaderboard.page.page import to_html
 from unlearnbench.leaderboard.shown import Shown
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "<img src=x onerror=\"document.title='broken'\">"
 TRIALS = (
     TrialEntry(
@@ -31,16 +29,6 @@ def page_text() -> str:
     entries = [*ENTRIES[1:], ENTRIES[0].model_copy(update={"trials": TRIALS}), evil]
     shown = {ENTRIES[0].key: [Shown("test forget", f"a film {HOSTILE}", "positive", "positive", "neutral")]}
     return to_html(build_blocks(entries), shown, with_paper=True)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

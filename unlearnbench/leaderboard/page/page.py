@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -32,10 +33,32 @@ CAPTIONS = {
 }
 
 
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard as part of a site.
+
+    Attributes:
+        about: the text of its README.
+        vega: address of the script that draws charts, which the pages of a site share.
+    """
+
+    name: str
+    about: str
+    vega: str
+
+
 def to_html(
-    blocks: Sequence[Block], examples: Examples, with_paper: bool = False, failed: Sequence[Failure] = ()
+    blocks: Sequence[Block],
+    examples: Examples,
+    with_paper: bool = False,
+    failed: Sequence[Failure] = (),
+    board: Board | None = None,
 ) -> str:
-    """The page. Names and texts of plugins, data and runs are escaped."""
+    """The page. Names and texts of plugins, data and runs are escaped.
+
+    Args:
+        board: what a page that is one of a site says beside its tables.
+    """
     views = [view(block, number, examples, with_paper) for number, block in enumerate(blocks)]
     answers = [overall_view(table, number) for number, table in enumerate(overall(blocks))]
     return render(
@@ -47,8 +70,9 @@ def to_html(
         captions=CAPTIONS,
         note=NOTE.split("\n\n"),
         source=SOURCE,
-        script=_resource("page.js"),
-        vega=_vega(),
+        board=board,
+        script=f"{resource('sort.js')}\n{resource('page.js')}",
+        vega=None if board else vega(),
         version=version("unlearnbench"),
     )
 
@@ -56,17 +80,18 @@ def to_html(
 def render(template: str, **values: Any) -> str:
     """A template with the page's style; values are escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_resource),
+        loader=jinja2.FunctionLoader(resource),
         autoescape=True,
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
         finalize=_printable,
     )
-    return environment.get_template(template).render(css=_resource("page.css"), **values)
+    return environment.get_template(template).render(css=resource("page.css"), **values)
 
 
 @cache
-def _vega() -> str:
+def vega() -> str:
+    """The library that draws charts in the browser."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
@@ -75,5 +100,6 @@ def _printable(value: Any) -> Any:
     return printable(value, lines=True) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """The text of one of the page's own files."""
     return (files("unlearnbench.leaderboard.page") / name).read_text(encoding="utf-8")

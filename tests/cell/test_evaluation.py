@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
+from unlearnbench_metrics.f1 import WeightedF1
 
 from tests.conftest import TEXTS, gpt2_tokenizer, review, tiny_llama
 from unlearnbench.cell.cost import Cost
 from unlearnbench.cell.evaluation import Evaluator, _argmax
 from unlearnbench.cell.result import CellResult
-from unlearnbench.contract.metrics import Metric, Predictions, accuracy, confusion, confusion_counts, weighted_f1
+from unlearnbench.contract.metrics import Metric, Predictions, accuracy, confusion, confusion_counts
 from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.forward import Inputs
@@ -33,7 +34,7 @@ def test_accuracy_and_f1_are_scikit_learns_and_know_labels_that_never_occur() ->
     truth, guess = [codes[a] for a in answers], [codes[p] for p in predicted]
     assert accuracy(predictions(answers, predicted)) == accuracy_score(truth, guess) == 0.4
     per_label = f1_score(truth, guess, average=None, labels=[0, 1])
-    assert weighted_f1(predictions(answers, predicted)) == (2 * per_label[0] + 3 * per_label[1]) / 5
+    assert WeightedF1().compute(predictions(answers, predicted)) == (2 * per_label[0] + 3 * per_label[1]) / 5
 
 
 def test_confusion_counts_what_became_of_the_examples() -> None:
@@ -93,7 +94,7 @@ def test_metrics_that_need_text_get_what_the_model_writes(monkeypatch: pytest.Mo
     model, encoder = LanguageModel(network, pad=0), Encoder(tokenizer, 1024)
     examples = [review(text, "positive negative") for text in TEXTS]
     result = Evaluator(encoder, (), (), [Shouting()]).evaluate(model, examples)
-    assert result.further == {"shouting": len(TEXTS)}
+    assert result.values == {"shouting": len(TEXTS)}
     tokens = len(encoder.encode(examples[:1])[0].answer)
     for example, written in zip(examples, result.predictions.written, strict=True):
         ids = torch.tensor([tokenizer(example.prompt)["input_ids"]])
@@ -144,7 +145,7 @@ def test_an_answer_counts_by_its_tokens_and_not_by_its_text(labels: tuple[str, .
     twin = tokenizer.convert_tokens_to_ids("B")
     assert right.answer == (tokenizer.convert_tokens_to_ids("ĠB"),)
     found = Evaluator(encoder, labels, ()).evaluate(ScriptedModel.that_writes([twin], len(tokenizer)), [example])
-    assert found.accuracy == found.f1 == 0.0
+    assert found.accuracy == 0.0
     assert found.predictions.predicted == ["B (other tokens)"]
     assert found.confusion.anything_else == 1.0
     model = ScriptedModel.that_writes(right.answer, len(tokenizer))
@@ -212,6 +213,6 @@ def test_registered_metrics_are_computed_and_named_by_split() -> None:
     examples = [review(text, "positive") for text in TEXTS]
     found = Evaluator(Encoder(tokenizer, 1024), LABELS, (), [MeanLogProbability()]).evaluate(model, examples)
     expected = sum(found.predictions.log_probabilities) / len(examples)
-    assert found.further == {"mean_log_probability": expected}
+    assert found.values == {"mean_log_probability": expected}
     recorded = CellResult({"test_forget": found}, {"arc": found}, Cost()).metrics
     assert recorded["test_forget_mean_log_probability"] == recorded["transfer_arc_mean_log_probability"] == expected

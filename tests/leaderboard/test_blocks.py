@@ -37,10 +37,11 @@ def test_vanilla_and_base_come_first_and_do_not_compete() -> None:
     assert [line.row for line in block.lines] == ["vanilla", "base", "spul", "ga"]
 
 
-def terminal(entries: list[Entry]) -> str:
-    console = Console(width=200, record=True, file=io.StringIO(), color_system=None)
+def terminal(entries: list[Entry], width: int = 200) -> str:
+    console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
     for block in build_blocks(entries):
-        console.print(to_terminal(block))
+        for part in to_terminal(block, width):
+            console.print(part)
     return console.export_text()
 
 

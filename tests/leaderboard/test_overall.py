@@ -64,7 +64,8 @@ def test_few_seeds_claim_nothing_over_tasks() -> None:
 def test_terminal_tells_the_same() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     (table,) = overall(build_blocks(results()))
-    console.print(overall_terminal(table))
+    for part in overall_terminal(table, 160):
+        console.print(part)
     text = console.export_text()
     assert "All tasks / m" in text
     assert "1.0 to 1.0" in text

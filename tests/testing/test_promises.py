@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import torch
 
 from tests.conftest import ToyTask
-from unlearnbench.api import Batch, Choice, Example, Method, SoftPrompt, Splits
+from unlearnbench.api import Batch, Choice, Example, Method, Metric, Predictions, SoftPrompt, Splits
 from unlearnbench.plugins import registry
-from unlearnbench.testing import Check, method_checks, rig, task_checks
+from unlearnbench.testing import Check, method_checks, metric_checks, rig, task_checks
 from unlearnbench.testing.check import CheckFailedError
 
 
@@ -24,6 +25,55 @@ def test_built_in_methods_pass(check: Check) -> None:
 @pytest.mark.parametrize("check", task_checks(ToyTask), ids=str)
 def test_good_task_passes(check: Check) -> None:
     check()
+
+
+@pytest.mark.parametrize(
+    "check", [check for item in registry().metrics.values() for check in metric_checks(item.item)], ids=str
+)
+def test_built_in_metrics_pass(check: Check) -> None:
+    check()
+
+
+class Upside(Metric):
+    """The share of wrong answers, which does not say that lower is better."""
+
+    name, title, description = "upside", "Upside", "Wrong."
+
+    def compute(self, predictions: Predictions) -> float:
+        pairs = zip(predictions.answers, predictions.predicted, strict=True)
+        return sum(answer != predicted for answer, predicted in pairs) / len(predictions.answers)
+
+
+class Large(Upside):
+    lower_is_better = True
+
+    def compute(self, predictions: Predictions) -> float:
+        return 100 * super().compute(predictions)
+
+
+class Undefined(Upside):
+    lower_is_better = True
+
+    def compute(self, predictions: Predictions) -> float:
+        return 0.0 if predictions.labels else float("nan")
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (Upside, "says that higher is better: set lower_is_better = True"),
+        (Large, "a share lies between 0 and 1 .or set is_share = False"),
+        (Undefined, "nan, but must be a finite number"),
+    ],
+)
+def test_wrong_metrics_fail_and_say_why(metric: type[Metric], message: str) -> None:
+    failed = []
+    for check in metric_checks(metric):
+        try:
+            check()
+        except CheckFailedError as error:
+            failed.append(str(error))
+    assert re.search(message, failed[0])
 
 
 class Good(Method):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from unlearnbench.contract.metrics import Confusion, Metric, Predictions, accuracy, confusion, weighted_f1
+from unlearnbench.contract.metrics import Confusion, Metric, Predictions, accuracy, confusion
 from unlearnbench.contract.task import Example
 from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.encoding import Encoder
@@ -23,15 +23,14 @@ class Evaluation:
     """Metrics of one split.
 
     Attributes:
-        further: values of registered metrics, by name.
+        values: of registered metrics, by name.
     """
 
     examples: int
     accuracy: float
-    f1: float
     confusion: Confusion
     predictions: Predictions
-    further: dict[str, float] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,6 @@ class Evaluator:
         return Evaluation(
             len(examples),
             accuracy(predictions),
-            weighted_f1(predictions),
             confusion(predictions),
             predictions,
             {metric.name: metric.compute(predictions) for metric in self.metrics},

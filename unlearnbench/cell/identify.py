@@ -14,6 +14,7 @@ from unlearnbench.contract.metrics import Metric
 from unlearnbench.contract.task import SPLIT_NAMES, Example, SplitName, Task
 from unlearnbench.data.sampling import judged_rows, seen_forget_rows
 from unlearnbench.data.store import TaskData, TransferData
+from unlearnbench.hookspecs import PROJECT
 from unlearnbench.identity.ids import (
     ENGINE,
     BaseId,
@@ -247,7 +248,9 @@ def _evaluation(
     config: RunConfig,
     metrics: Sequence[Registered[type[Metric]]],
 ) -> EvaluationId:
-    ids = sorted((MetricId(one.item.name, one.origin.package, one.origin.version) for one in metrics), key=_by_name)
+    # The built-in ones are part of what `ENGINE` counts.
+    own = [one for one in metrics if one.origin.package != PROJECT]
+    ids = sorted((MetricId(one.item.name, one.origin.package, one.origin.version) for one in own), key=_by_name)
     return EvaluationId(name, rows, tuple(labels), tuple(config.generic_labels), tuple(ids))
 
 

@@ -17,9 +17,9 @@ from unlearnbench.cell.identify import machine
 from unlearnbench.cell.result import CellResult
 from unlearnbench.cell.tuning import Trial
 from unlearnbench.config import LOCAL_SETTINGS, dump_experiment
-from unlearnbench.contract.metrics import confusion_counts
+from unlearnbench.contract.metrics import Metric, confusion_counts
 from unlearnbench.contract.rows import VANILLA
-from unlearnbench.leaderboard.entry import CurvePointEntry, DataFacts, Entry, TrialEntry
+from unlearnbench.leaderboard.entry import CurvePointEntry, DataFacts, Entry, MetricFacts, TrialEntry
 from unlearnbench.tracking.run import Record
 from unlearnbench.tracking.store import KEY, RESULT, SEARCH, TRAINING, TUNED_ON
 
@@ -79,6 +79,7 @@ def attach_result(
         ),
         hyperparameters={name: str(value) for name, value in result.hyperparameters.items()},
         metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
+        measures={metric.item.name: _facts(metric.item) for metric in cell.workplace.metrics},
         versions=_under("version.", facts),
         hardware=_under("hardware.", facts),
         config=cell.settings.model_dump(mode="json", exclude=set(LOCAL_SETTINGS)),
@@ -86,6 +87,10 @@ def attach_result(
         trials=tuple(_trial(trial, curves.get(trial.number, "[]")) for trial in result.trained_here),
     )
     attach(record, {RESULT: entry.model_dump_json(indent=1)})
+
+
+def _facts(metric: type[Metric]) -> MetricFacts:
+    return MetricFacts(title=metric.title, lower_is_better=metric.lower_is_better, is_share=metric.is_share)
 
 
 def _title(cell: Cell) -> str:

@@ -80,6 +80,6 @@ class CellResult:
 
 
 def _evaluation_metrics(prefix: str, evaluation: Evaluation) -> dict[str, float]:
-    numbers = {"accuracy": evaluation.accuracy, "f1": evaluation.f1, "examples": float(evaluation.examples)}
+    numbers = {"accuracy": evaluation.accuracy, "examples": float(evaluation.examples)}
     numbers |= asdict(evaluation.confusion)
-    return {f"{prefix}_{name}": value for name, value in {**numbers, **evaluation.further}.items()}
+    return {f"{prefix}_{name}": value for name, value in {**numbers, **evaluation.values}.items()}

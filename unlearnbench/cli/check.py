@@ -1,4 +1,4 @@
-"""``unlearnbench check``: do installed methods and tasks keep their promises?"""
+"""``unlearnbench check``: do installed methods, tasks and metrics keep their promises?"""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def check(
     plugin: Annotated[
         str | None,
         typer.Argument(
-            help="A method, a task, a plugin or a package; default: everything installed.",
+            help="A method, task, metric, plugin or package; default: everything installed.",
             autocompletion=completion.plugins,
         ),
     ] = None,
     data_root: Annotated[str, typer.Option(help="Where tasks' rows come from: bundled, hub, or a folder.")] = "bundled",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only what failed.")] = False,
 ) -> None:
-    """Check methods on a tiny random model, and tasks on their rows. Exit code 1 if anything fails."""
+    """Check methods on a tiny random model, tasks on their rows, and metrics. Exit code 1 if anything fails."""
     from unlearnbench.console.quiet import quiet_libraries
 
     quiet_libraries()
     from unlearnbench.config import build_config
-    from unlearnbench.testing import Check, method_checks, task_checks
+    from unlearnbench.testing import Check, method_checks, metric_checks, task_checks
 
     known = registry()
     chosen = _chosen(plugin)
@@ -44,6 +44,9 @@ def check(
         if chosen(name, task.origin):
             given = task.item.Options(**(options.get(name, {}) if root == "bundled" else {}))
             checks += task_checks(task.item, root, given)  # type: ignore[arg-type]
+    for name, metric in sorted(known.metrics.items()):
+        if chosen(name, metric.origin):
+            checks += metric_checks(metric.item)
     console, failed = Console(), 0
     for one in checks:
         try:
@@ -61,14 +64,17 @@ def check(
 
 
 def _chosen(plugin: str | None) -> Callable[[str, Origin], bool]:
-    """Whether a method or task is meant, by its name and origin."""
+    """Whether a method, task or metric is meant, by its name and origin."""
     known = registry()
-    origins = {name: item.origin for name, item in known.methods.items()}
-    origins |= {name: item.origin for name, item in known.tasks.items()}
-    names = {word for name, origin in origins.items() for word in (name, origin.plugin, origin.package)}
+    found = [(name, item.origin) for name, item in known.methods.items()]
+    found += [(name, item.origin) for name, item in known.tasks.items()]
+    found += [(name, item.origin) for name, item in known.metrics.items()]
+    names = {word for name, origin in found for word in (name, origin.plugin, origin.package)}
     if plugin is not None and plugin not in names:
         problem = next((text for text in known.problems if repr(plugin) in text), None)
-        raise UserError(problem or f"no method, task, plugin or package is called {plugin!r}: {nearest(plugin, names)}")
+        raise UserError(
+            problem or f"no method, task, metric, plugin or package is called {plugin!r}: {nearest(plugin, names)}"
+        )
 
     def chosen(name: str, origin: Origin) -> bool:
         return plugin is None or plugin in (name, origin.plugin, origin.package)

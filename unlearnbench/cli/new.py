@@ -14,7 +14,7 @@ import typer
 from unlearnbench.errors import UserError
 from unlearnbench.storage.whole import write_whole
 
-app = typer.Typer(help="Write a new method's or task's package.", no_args_is_help=True)
+app = typer.Typer(help="Write a new method's, task's or metric's package.", no_args_is_help=True)
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 Name = Annotated[
     str, typer.Argument(help="Its name: lower-case letters, digits and single hyphens, as in half-ascent.")
@@ -34,6 +34,16 @@ def task(name: Name, parent: Parent = Path()) -> None:
     _write("task", name, parent)
 
 
+@app.command()
+def metric(name: Name, parent: Parent = Path()) -> None:
+    """Write a package with a metric: source, test, README and pyproject.toml."""
+    _write("metric", name, parent)
+
+
+# What shows a new plugin at work; every installed metric is computed in every run.
+RUNS = {"method": "run --methods {}", "task": "run --tasks {}", "metric": "run --tasks sst2 --methods spul"}
+
+
 def _write(kind: str, name: str, parent: Path) -> None:
     if not NAME.fullmatch(name):
         raise UserError(f"{name!r} can't be the name of a {kind}: use lower-case letters, digits and single hyphens.")
@@ -46,6 +56,7 @@ def _write(kind: str, name: str, parent: Path) -> None:
         "title": name.replace("-", " ").capitalize(),
         "version": ".".join(version("unlearnbench").split(".")[:2]),
         "kind": kind,
+        "run": RUNS[kind].format(name),
     }
     templates = files("unlearnbench.templates")
     written = {

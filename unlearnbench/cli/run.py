@@ -263,10 +263,12 @@ def _show_result(console: Console, store: Store, keys: set[str], config: RunConf
     entries = read_entries(store)
     blocks = build_blocks([entry for entry in entries if entry.key in keys])
     for block in blocks:
-        console.print(to_terminal(block))
+        for part in to_terminal(block, console.width):
+            console.print(part)
     # Last, so that it is what the terminal shows.
     for table in overall(blocks):
-        console.print(overall_terminal(table))
+        for part in overall_terminal(table, console.width):
+            console.print(part)
     if entries:
         written = write_leaderboard(entries, store.results, failed=list(store.failed_cells().values()))
         names = ", ".join(path.name for path in written)

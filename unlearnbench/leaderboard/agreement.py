@@ -9,7 +9,8 @@ import numpy as np
 
 from unlearnbench.contract.objective import trade_off
 from unlearnbench.contract.rows import BASE
-from unlearnbench.leaderboard.blocks import Block, Line, lower_is_better
+from unlearnbench.leaderboard.blocks import Block, Line
+from unlearnbench.leaderboard.measures import lower_is_better
 from unlearnbench.leaderboard.scores import TRADE_OFF
 from unlearnbench.leaderboard.statistics import CONFIDENCE, Estimate, Floats, Interval, estimate
 

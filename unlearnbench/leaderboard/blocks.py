@@ -11,10 +11,9 @@ from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
 from unlearnbench.leaderboard.learned import learned, learned_notes
+from unlearnbench.leaderboard.measures import Measured, lower_is_better, measured
 from unlearnbench.leaderboard.scores import scores_of
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS, Interval, Pair, Score, all_pairs, interval
-
-LOWER_IS_BETTER = ("train_forget", "test_forget")
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ class Block:
         lines: reference rows, then methods.
         pairs: differences of every two methods with enough seeds, by metric.
         notes: what is marked or left out, and why.
+        measures: the registered metrics on all sets of rows.
     """
 
     task: str
@@ -67,6 +67,7 @@ class Block:
     lines: tuple[Line, ...]
     pairs: Mapping[str, Sequence[Pair]]
     notes: tuple[str, ...] = ()
+    measures: tuple[Measured, ...] = ()
 
     @property
     def seeds(self) -> list[int]:
@@ -85,11 +86,6 @@ def build_blocks(entries: Sequence[Entry], sort: str = "trade_off", all_settings
     return [_block(group, sort) for group in group_entries(entries, all_settings)]
 
 
-def lower_is_better(metric: str) -> bool:
-    """Whether a small value of the metric is the aim: what should be forgotten, and what things cost."""
-    return metric.startswith(LOWER_IS_BETTER) or metric.endswith(("_seconds", "_bytes", "_parameters"))
-
-
 def _block(group: Group, sort: str) -> Block:
     lines = [_line(row, group.bases) for row in group.rows.values()]
     methods = {line.row: line for line in lines if line.competes}
@@ -100,10 +96,13 @@ def _block(group: Group, sort: str) -> Block:
     }
     for metric, found in pairs.items():
         methods |= _marked(methods, metric, found)
-    ordered = sorted([methods.get(line.row, line) for line in lines], key=lambda line: _rank(line, sort))
     entries = tuple(entry for line in lines for entry in line.entries)
+    measures = tuple(measured(entries, group.transfers))
+    falling = lower_is_better(sort, measures)
+    ordered = sorted([methods.get(line.row, line) for line in lines], key=lambda line: _rank(line, sort, falling))
     notes = (*learned_notes(group.bases), *group.notes)
-    return Block(group.table.task, group.table.model, group.transfers, entries, tuple(ordered), pairs, notes)
+    table = group.table
+    return Block(table.task, table.model, group.transfers, entries, tuple(ordered), pairs, notes, measures)
 
 
 def _marked(methods: Mapping[str, Line], metric: str, pairs: Sequence[Pair]) -> dict[str, Line]:
@@ -131,12 +130,12 @@ def _marked(methods: Mapping[str, Line], metric: str, pairs: Sequence[Pair]) -> 
     }
 
 
-def _rank(line: Line, sort: str) -> tuple[int, float, str]:
+def _rank(line: Line, sort: str, falling: bool) -> tuple[int, float, str]:
     """Reference rows, then methods from best to worst; those without a value, and those that do not compete, last."""
     if line.row in REFERENCE_ROWS:
         return REFERENCE_ROWS.index(line.row), 0.0, line.row
     value = line.mean.get(sort, float("inf"))
-    return (3 if line.competes else 4), value if lower_is_better(sort) or sort not in line.mean else -value, line.row
+    return (3 if line.competes else 4), value if falling or sort not in line.mean else -value, line.row
 
 
 def with_trade_off(entry: Entry, bases: Mapping[int | None, Entry]) -> Entry:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.leaderboard.blocks import Block, Line
+from unlearnbench.leaderboard.entry import SPLITS
+from unlearnbench.leaderboard.measures import Measured
 
 BEST, TIE = "★", "≈"
+# Titles that stand in every column.
+SHORT = {"accuracy": "acc"}
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,16 @@ def gibibytes(value: float) -> str:
     return f"{value / 2**30:.1f}"
 
 
+def number(value: float) -> str:
+    """A number that is no share."""
+    return f"{value:.4g}"
+
+
 def columns(block: Block) -> list[Column]:
     """The columns of a block."""
-    shown = [
-        *(_scores("test retain", "test_retain", "↑"), _scores("test forget", "test_forget", "↓")),
-        *(_scores(name, f"transfer_{name}", "↑") for name in block.transfers),
-        *(_scores("train retain", "train_retain", "↑"), _scores("train forget", "train_forget", "↓")),
-    ]
     return [
         Column("trade-off ↑", "trade_off", percent),
-        *(column for pair in shown for column in pair),
+        *map(_score, block.measures),
         Column("trials", "trials", count, varies=False),
         Column("trained parameters", "trainable_parameters", count, varies=False),
         Column("tuning s", "tuning_wall_seconds", seconds),
@@ -101,11 +104,22 @@ def columns(block: Block) -> list[Column]:
     ]
 
 
-def _scores(title: str, prefix: str, arrow: Literal["↑", "↓"]) -> tuple[Column, Column]:
-    return (
-        Column(f"{title} acc {arrow}", f"{prefix}_accuracy", percent),
-        Column(f"{title} F1 {arrow}", f"{prefix}_f1", percent),
-    )
+def _score(measured: Measured) -> Column:
+    title = SHORT.get(measured.name, measured.facts.title)
+    arrow = "↓" if measured.lower_is_better else "↑"
+    write = percent if measured.facts.is_share else number
+    rows = measured.rows.replace("_", " ") if measured.rows in SPLITS else measured.rows
+    return Column(f"{rows} {title} {arrow}", measured.number, write)
+
+
+def own_metrics(block: Block, *, tested: bool = False) -> list[Column]:
+    """The columns of metrics that plugins have brought.
+
+    Args:
+        tested: whether to leave those of training splits out.
+    """
+    own = [measured for measured in block.measures if not measured.is_built_in]
+    return [_score(measured) for measured in own if not (tested and measured.rows.startswith("train_"))]
 
 
 def find_column(name: str, blocks: Sequence[Block]) -> Column:

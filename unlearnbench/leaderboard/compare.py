@@ -9,9 +9,10 @@ from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.identity.differences import differences, marked
 from unlearnbench.identity.digest import CHANCE, SEED, SOFTWARE, digest
 from unlearnbench.identity.ids import TrainedId
-from unlearnbench.leaderboard.blocks import lower_is_better, with_trade_off
+from unlearnbench.leaderboard.blocks import with_trade_off
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
+from unlearnbench.leaderboard.measures import Measured, lower_is_better, measured
 from unlearnbench.leaderboard.scores import metric_name, scores_of
 from unlearnbench.leaderboard.statistics import (
     FEWEST_SEEDS,
@@ -32,6 +33,7 @@ class Difference:
         first, second: every seed's value.
         found: mean of second - mean of first, or None if too few seeds say nothing of its chance.
         worse: whether the second is surely worse, corrected for the number of differences that were judged.
+        measured: a plugin's metric, which is shown and not judged; None for accuracies and the trade-off.
     """
 
     metric: str
@@ -39,6 +41,7 @@ class Difference:
     second: tuple[float, ...]
     found: Estimate | None
     worse: bool = False
+    measured: Measured | None = None
 
     @property
     def means(self) -> tuple[float, float]:
@@ -58,7 +61,8 @@ class Difference:
     @property
     def gain(self) -> float:
         """The difference, positive if the second is better."""
-        return -self.difference if lower_is_better(self.metric) else self.difference
+        falling = lower_is_better(self.metric, [self.measured] if self.measured else [])
+        return -self.difference if falling else self.difference
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ class ComparedLine:
         """Metrics in which the second is worse, but too few seeds can't tell whether by chance."""
         if self.reasons or not self.competes:
             return ()
-        return tuple(one.metric for one in self.differences if one.found is None and one.gain < 0)
+        return tuple(
+            one.metric for one in self.differences if one.found is None and one.measured is None and one.gain < 0
+        )
 
 
 @dataclass(frozen=True)
@@ -224,8 +230,21 @@ def _compare(one: Group, other: Group, name: str) -> ComparedLine:
         _difference(metric, scores[0][metric], scores[1][metric], not reasons)
         for metric in sorted(shared, key=_metric_order)
     ]
+    differences += _further(one, other, name)
     first, seeds = sides[0][0], (len(sides[0]), len(sides[1]))
     return ComparedLine(first.task, first.model, name, first.title, seeds, tuple(differences), reasons, notes)
+
+
+def _further(one: Group, other: Group, name: str) -> list[Difference]:
+    """Metrics of plugins that both have."""
+    sides = one.rows[name].entries, other.rows[name].entries
+    transfers = [task for task in one.transfers if task in other.transfers]
+    found = []
+    for metric in measured((*sides[0], *sides[1]), transfers):
+        values = [tuple(e.metrics[metric.number] for e in side if metric.number in e.metrics) for side in sides]
+        if not metric.is_built_in and not metric.rows.startswith("train_") and all(values):
+            found.append(Difference(metric.number, values[0], values[1], None, measured=metric))
+    return found
 
 
 def _by_seed(one: Row, other: Row) -> list[tuple[Entry, Entry]]:

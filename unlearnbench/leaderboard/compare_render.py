@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from unlearnbench.leaderboard.compare import ComparedLine, Comparison, Difference
+from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.files import harmless
 from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.scores import TRADE_OFF
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 
 NOTE = (
     "Differences are B - A in percentage points of the means over seeds, with Student's 95 % interval, which knows "
     "chance between seeds and of test examples. Seeds are not paired. With fewer than "
     f"{FEWEST_SEEDS} seeds on either side there is no interval, and nothing is claimed. ✗: B is surely worse "
-    "(one-sided, after Holm's correction for all differences judged)."
+    "(one-sided, after Holm's correction for all differences judged). Metrics of plugins are shown and not judged."
 )
 
 
@@ -92,13 +94,23 @@ def _every_seed(lines: list[ComparedLine]) -> list[str]:
     rows = ["| every seed | metric | A | B |", "| --- | --- | --- | --- |"]
     for line in lines:
         for one in line.differences:
-            rows.append(f"| {escape(line.title)} | {title(one)} | {seeds(one.first)} | {seeds(one.second)} |")
+            rows.append(f"| {escape(line.title)} | {title(one)} | {seeds(one, one.first)} | {seeds(one, one.second)} |")
     return rows
 
 
-def seeds(values: Sequence[float]) -> str:
-    """Every seed's value in percent."""
-    return ", ".join(f"{100 * value:.1f}" for value in values)
+def seeds(difference: Difference, values: Sequence[float]) -> str:
+    """Every seed's value."""
+    return ", ".join(f"{scale(difference) * value:.{digits(difference)}}" for value in values)
+
+
+def scale(difference: Difference) -> float:
+    """Shares are shown in percent."""
+    return 100.0 if difference.measured is None or difference.measured.facts.is_share else 1.0
+
+
+def digits(difference: Difference) -> str:
+    """How a value is written."""
+    return "1f" if scale(difference) > 1 else "4g"
 
 
 def to_html(comparison: Comparison) -> str:
@@ -135,6 +147,11 @@ def verdict(line: ComparedLine) -> str:
 
 def title(difference: Difference) -> str:
     """The metric as a column."""
+    found = difference.measured
+    if found is not None:
+        return f"{found.rows.replace('_', ' ') if found.rows in SPLITS else found.rows} {found.facts.title}"
+    if difference.metric == TRADE_OFF:
+        return "trade-off"
     return difference.metric.removeprefix("transfer_").replace("_accuracy", "").replace("_", " ")
 
 
@@ -145,5 +162,6 @@ def text(difference: Difference) -> str:
         low, high = difference.interval
         sure = f" [{100 * low:+.1f}, {100 * high:+.1f}]"
     mark = " ✗" if difference.worse else ""
-    first, second = difference.means
-    return f"{100 * first:.1f} → {100 * second:.1f} ({100 * difference.difference:+.1f}{sure}){mark}"
+    size, form = scale(difference), digits(difference)
+    first, second = (f"{size * mean:.{form}}" for mean in difference.means)
+    return f"{first} → {second} ({size * difference.difference:+.{form}}{sure}){mark}"

@@ -59,6 +59,14 @@ class TrialEntry(Part):
     )
 
 
+class MetricFacts(Part):
+    """What a registered metric is: its title, which way it points, and whether it is a share shown in percent."""
+
+    title: Name
+    lower_is_better: bool = False
+    is_share: bool = True
+
+
 class Entry(Part):
     """The result of one cell: a model, a task, a method (or a reference row) and a seed."""
 
@@ -74,6 +82,9 @@ class Entry(Part):
     data: DataFacts
     hyperparameters: dict[str, str]
     metrics: dict[str, Number] = Field(description="shares between 0 and 1, seconds, bytes and counts")
+    measures: dict[str, MetricFacts] = Field(
+        default_factory=dict, description="the registered metrics, by name; their values are `{split}_{name}`"
+    )
     versions: dict[str, str]
     hardware: dict[str, str]
     config: dict[str, Any] | None = Field(default=None, description="`unlearnbench run --config` runs the cell again")

@@ -11,6 +11,7 @@ from unlearnbench.leaderboard.overall import Overall
 from unlearnbench.leaderboard.scores import TRADE_OFF
 from unlearnbench.leaderboard.standings import Standing
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS, Interval
+from unlearnbench.leaderboard.terminal import fitting
 
 WIDTH = 48
 
@@ -95,16 +96,7 @@ def _between(letter: str, standing: Standing, overall: Overall) -> str:
     return "·" if members[0] < overall.standings.index(standing) < members[-1] else " "
 
 
-def overall_terminal(overall: Overall) -> Table:
-    """The table for the terminal."""
-    table = Table(
-        title=Text(f"All tasks / {overall.model}"),
-        title_justify="left",
-        caption=Text(note(overall)),
-        caption_justify="left",
-    )
-    for position, title in enumerate(heads(overall)):
-        table.add_column(title, justify="right" if position else "left", overflow="fold")
-    for standing in overall.standings:
-        table.add_row(*map(Text, cells(overall, standing)))
-    return table
+def overall_terminal(overall: Overall, width: int) -> list[Table]:
+    """The table as tables for a terminal of that width."""
+    rows = [list(map(Text, cells(overall, standing))) for standing in overall.standings]
+    return fitting(f"All tasks / {overall.model}", note(overall), heads(overall), rows, width)

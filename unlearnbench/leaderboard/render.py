@@ -9,16 +9,19 @@ from rich.text import Text
 
 from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.columns import BEST, TIE, Column, columns, percent
+from unlearnbench.leaderboard.columns import BEST, TIE, Column, columns, own_metrics, percent
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.markdown import escape
 from unlearnbench.leaderboard.overall import overall
 from unlearnbench.leaderboard.overall_render import overall_markdown
 from unlearnbench.leaderboard.published import SOURCE, paper_lines
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
+from unlearnbench.leaderboard.terminal import fitting
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
 from unlearnbench.tracking.store import Failure
 
+# In a cell of a terminal's table; leaderboard.md has every seed.
+SEEDS_SHOWN, SEEDS_A_LINE = 6, 3
 NOTE = (
     "Accuracy and weighted F1 in percent, full-vocabulary argmax. Trade-off: harmonic mean of (100 - test forget "
     "accuracy) and test retain accuracy relative to the base model. Tuning: all trials but the best; training: the "
@@ -121,21 +124,27 @@ def _fate(block: Block) -> list[str]:
     return rows if len(rows) > 3 else []
 
 
-def to_terminal(block: Block) -> Table:
-    """A block as a table for the terminal, with every seed's value below the mean, without what does not fit there."""
-    shown = [column for column in columns(block) if column.metric.endswith(("accuracy", "trade_off", "parameters"))]
-    caption = f"{seeds_note(block)} {BEST} best method; {TIE} not shown to differ from it."
-    table = Table(title=Text(heading(block)), title_justify="left", caption=Text(caption), caption_justify="left")
-    table.add_column("row")
-    for column in shown:
-        table.add_column(column.title, justify="right", overflow="fold")
-    for line in block.lines:
-        table.add_row(Text(line.title), *(_terminal_cell(column, line) for column in shown))
-    return table
+def to_terminal(block: Block, width: int) -> list[Table]:
+    """A block as tables for a terminal of that width, without F1 and most costs, with a few seeds' values."""
+    own = own_metrics(block, tested=True)
+    accuracies = [column for column in columns(block) if column.metric.endswith(("accuracy", "trade_off"))]
+    costs = [column for column in columns(block) if column.metric.endswith("parameters")]
+    shown = [*accuracies, *(column for column in own if column not in accuracies), *costs]
+    rows = [[Text(line.title), *(_terminal_cell(column, line) for column in shown)] for line in block.lines]
+    return fitting(heading(block), _caption(block), ["row", *(column.title for column in shown)], rows, width)
+
+
+def _caption(block: Block) -> str:
+    marks = any(line.best or line.ties for line in block.lines)
+    legend = f" {BEST} best method; {TIE} not shown to differ from it." if marks else ""
+    left_out = " Every seed's values are in leaderboard.md." if len(block.seeds) > SEEDS_SHOWN else ""
+    return f"{seeds_note(block)}{legend}{left_out}"
 
 
 def _terminal_cell(column: Column, line: Line) -> Text:
     cell = Text(column.marked(line), style="bold green" if column.is_best(line) else "")
-    if column.metric in line.intervals and column.by_seed(line):
-        cell.append(f"\n{' '.join(column.by_seed(line))}", style="not bold dim")
+    values = column.by_seed(line)
+    if column.metric in line.intervals and 0 < len(values) <= SEEDS_SHOWN:
+        for start in range(0, len(values), SEEDS_A_LINE):
+            cell.append(f"\n{' '.join(values[start : start + SEEDS_A_LINE])}", style="not bold dim")
     return cell

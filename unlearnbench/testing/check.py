@@ -12,10 +12,10 @@ class CheckFailedError(AssertionError):
 
 @dataclass(frozen=True)
 class Check:
-    """One property of one method or task; call it to check it.
+    """One property of one method, task or metric; call it to check it.
 
     Attributes:
-        subject: name of the method or task.
+        subject: name of the method, task or metric.
         name: the property.
         run: raises CheckFailedError, or whatever the plugin itself raises.
     """

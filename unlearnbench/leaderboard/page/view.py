@@ -13,7 +13,7 @@ from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.identity.differences import told
 from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.columns import BEST, Column, columns, percent
+from unlearnbench.leaderboard.columns import BEST, Column, columns, own_metrics, percent
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.overall import Overall
 from unlearnbench.leaderboard.overall_render import cells, heads, note
@@ -88,7 +88,7 @@ class OverallView:
 
 @dataclass(frozen=True)
 class BlockView:
-    """One task and model: two tables, so that no column is out of sight, and charts.
+    """One task and model: two or three tables, so that no column is out of sight, and charts.
 
     Attributes:
         published: titles of the paper's lines, if they are shown.
@@ -109,6 +109,8 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
     """The block as the page shows it."""
     shown = columns(block)
     first = [column for column in shown if column.metric == TRADE_OFF or column.metric.endswith("_accuracy")]
+    own = [column for column in own_metrics(block) if column not in first]
+    others = [column for column in shown if column not in first + own]
     published = paper_lines(block.task) if with_paper else []
     lines = [*block.lines, *published]
     return BlockView(
@@ -118,7 +120,8 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
         [*block.notes, *tuning_notes(block)],
         [
             TableView("Accuracy", *_table(first, lines, number, examples)),
-            TableView("F1 and cost", *_table([one for one in shown if one not in first], lines, number, examples)),
+            *([TableView("Further metrics", *_table(own, lines, number, examples))] if own else []),
+            TableView("F1 and cost", *_table(others, lines, number, examples)),
         ],
         [line.title for line in published],
         sentences(block, published),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from tests.models.families import FAMILIES, NOT_PACKED, NOT_SHARED, SHARED_WITHIN_WINDOWS, VOCABULARY, tiny
+from unlearnbench import models
 from unlearnbench.cell.base import with_lora
 from unlearnbench.config import BaseConfig, ModelConfig
 from unlearnbench.contract.batch import Batch
@@ -89,12 +91,18 @@ def folder(family: str, tmp_path: Path) -> Path:
     """A tiny model of the family, as it would come from the hub."""
     made = tmp_path / "model"
     tiny(family).save_pretrained(made)
-    return made
+    return with_tokenizer(made)
+
+
+def with_tokenizer(folder: Path) -> Path:
+    """The model's folder, with a tokenizer beside the weights."""
+    shutil.copy(Path(models.__file__).parent / "tiny" / "tokenizer.json", folder)
+    return folder
 
 
 def loaded(folder: Path, **settings: object) -> PreTrainedModel:
     config = ModelConfig.model_validate({"device": "cpu", **settings})
-    return load_model(resolve(find_model(str(folder), {})), config)
+    return load_model(resolve(find_model(str(with_tokenizer(folder)), {})), config)
 
 
 def test_the_engine_computes_what_transformers_computes(family: str, folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,17 @@ def test_damage_of_every_kind_is_noticed_and_mended(tmp_path: Path, harm: str) -
     assert times == [1]
     assert is_intact(entry)
     assert (entry / "weights").read_bytes() == bytes(range(256)) * 64
+
+
+def test_copy_of_an_entry_with_more_files_is_intact(tmp_path: Path) -> None:
+    made(tmp_path / "entry", fill)
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path / "entry", copy)
+    (copy / "more").write_text("more", encoding="utf-8")
+    write_checksums(copy)
+    assert is_intact(copy)
+    (copy / "more").write_text("less", encoding="utf-8")
+    assert not is_intact(copy)
 
 
 def test_intact_entry_is_read_and_not_made(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from unlearnbench.contract.rows import RETRAIN, VANILLA
 from unlearnbench.data.own_task import PREFIX, OwnTask
 from unlearnbench.data.store import TaskData, TransferData
 from unlearnbench.identity.digest import SEED, digest
-from unlearnbench.identity.ids import BaseId, CellId, HeldBaseId, ModelId, RetrainId, TrainedId
+from unlearnbench.identity.ids import BaseId, BroughtId, CellId, HeldBaseId, ModelId, RetrainId, TrainedId
+from unlearnbench.models.brought import BroughtModel
 from unlearnbench.models.resolve import ResolvedModel
 from unlearnbench.plugins import Registered
 
@@ -62,18 +63,32 @@ class Workplace:
 
 
 @dataclass(frozen=True)
+class Brought:
+    """A model that was made elsewhere.
+
+    Attributes:
+        start: the model beside which it stands, if one was named.
+    """
+
+    found: BroughtModel
+    start: HeldBaseId | None
+
+
+@dataclass(frozen=True)
 class Cell:
     """One row of a leaderboard for one seed: a workplace and what is evaluated there.
 
     Attributes:
         choice: the method, or None for a reference row.
         leader: the cell of another seed whose values this one takes; None if it is tuned itself, or not at all.
+        brought: what was made elsewhere, and is only evaluated here.
     """
 
     workplace: Workplace
     row: str
     choice: MethodChoice | None = None
     leader: Cell | None = None
+    brought: Brought | None = None
 
     @property
     def name(self) -> str:
@@ -102,8 +117,10 @@ class Cell:
     def identity(self) -> CellId:
         """Everything that decides the cell's result."""
         place = self.workplace
-        subject: ModelId | HeldBaseId | RetrainId | TrainedId
-        if self.row == VANILLA:
+        subject: ModelId | HeldBaseId | RetrainId | TrainedId | BroughtId
+        if self.brought is not None:
+            subject = BroughtId(self.brought.start, self.brought.found.revision)
+        elif self.row == VANILLA:
             subject = ModelId(place.model.identity)
         elif self.row == RETRAIN:
             subject = place.retrain_id

@@ -82,7 +82,8 @@ def attach_result(
         measures={metric.item.name: _facts(metric.item) for metric in cell.workplace.metrics},
         versions=_under("version.", facts),
         hardware=_under("hardware.", facts),
-        config=cell.settings.model_dump(mode="json", exclude=set(LOCAL_SETTINGS)),
+        # No settings make again what was made elsewhere.
+        config=None if cell.brought else cell.settings.model_dump(mode="json", exclude=set(LOCAL_SETTINGS)),
         right={name: _flags(evaluation) for name, evaluation in result.tested.items()},
         trials=tuple(_trial(trial, curves.get(trial.number, "[]")) for trial in result.trained_here),
     )
@@ -94,6 +95,8 @@ def _facts(metric: type[Metric]) -> MetricFacts:
 
 
 def _title(cell: Cell) -> str:
+    if cell.brought is not None:
+        return cell.row
     return cell.choice.method.title if cell.choice else cell.row.capitalize()
 
 

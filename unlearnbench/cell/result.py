@@ -19,6 +19,7 @@ class CellResult:
         evaluations: by split.
         transfer: by transfer task.
         objective: `objective.trade_off` on training examples, as tuning saw it; None where nothing was tuned.
+        trainable_parameters: None if nothing is known of the training.
         tokens_per_pass: tokens of one forward pass in training, after any halving for want of memory.
         trials, pruned_trials: of the search that found the values, which may have been another seed's.
         trained_here: the trials of this cell.
@@ -31,7 +32,7 @@ class CellResult:
     evaluations: Mapping[str, Evaluation]
     transfer: Mapping[str, Evaluation]
     evaluation_cost: Cost
-    trainable_parameters: int = 0
+    trainable_parameters: int | None = 0
     total_parameters: int = 0
     objective: float | None = None
     tokens_per_pass: int = 0
@@ -54,12 +55,13 @@ class CellResult:
     def metrics(self) -> dict[str, float]:
         """All numbers under the names MLflow and the leaderboard use."""
         numbers: dict[str, float] = {
-            "trainable_parameters": self.trainable_parameters,
             "total_parameters": self.total_parameters,
             "tokens_per_pass": self.tokens_per_pass,
             "trials": self.trials,
             "pruned_trials": self.pruned_trials,
         }
+        if self.trainable_parameters is not None:
+            numbers["trainable_parameters"] = self.trainable_parameters
         for name, evaluation in self.evaluations.items():
             numbers |= _evaluation_metrics(name, evaluation)
         for name, evaluation in self.transfer.items():

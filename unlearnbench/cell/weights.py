@@ -54,6 +54,25 @@ class Weights:
             self._load(self.workplace.model, VANILLA)
         return self.model
 
+    def brought(self, prompt: Path | None) -> LanguageModel:
+        """The model as it is, behind a soft prompt that was made elsewhere, if there is one.
+
+        Raises:
+            UserError: the prompt was made for a model of another width.
+        """
+        model = self.vanilla()
+        if prompt is None:
+            return model
+        vectors = load_adapter(prompt)
+        width = model.network.get_input_embeddings().weight.shape[1]
+        if vectors.shape[1] != width:
+            raise UserError(
+                f"the soft prompt in {prompt} has vectors of {vectors.shape[1]} numbers, but "
+                f"{self.workplace.model.spec.name} takes {width}: name the model that it was trained on with --base."
+            )
+        shared = can_share_prefix(model.network, vectors.to(model.device, model.network.dtype))
+        return model.with_prompt(vectors, shared)
+
     def base(self, on_step: OnStep = lambda progress: None) -> tuple[LanguageModel, BaseModel]:
         """The base model; fine-tunes it first where that has not been done."""
         return self._fine_tuned(BASE, self.workplace.base_id, on_step)

@@ -12,6 +12,7 @@ from unlearnbench.cli import (
     compare,
     data,
     doctor,
+    evaluate,
     leaderboard,
     listing,
     new,
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.callback()(version.main)
 app.command("run")(run.run)
 app.command("unlearn")(unlearn.unlearn)
+app.command("evaluate")(evaluate.evaluate)
 app.command("list")(listing.show_list)
 app.command("doctor")(doctor.doctor)
 app.command("check")(check.check)

@@ -275,6 +275,9 @@ class Runner:
 
     def _result(self, cell: Cell, record: Record) -> CellResult:
         bench = self._workbench(cell.workplace)
+        if cell.brought is not None:
+            model = bench.weights.brought(cell.brought.found.prompt)
+            return replace(self._evaluate(cell, bench, model, record), trainable_parameters=None)
         if cell.row == VANILLA:
             return self._evaluate(cell, bench, bench.weights.vanilla(), record)
         if cell.row == RETRAIN:

@@ -35,6 +35,9 @@ Values = tuple[tuple[str, Value], ...]
 # reference values and results of before are not taken for those of today.
 ENGINE = 1
 
+# What a model was made from that was brought without a word on it.
+UNKNOWN = "not known"
+
 
 def values(mapping: Mapping[str, Value]) -> Values:
     """A mapping as a value that can be hashed."""
@@ -311,6 +314,33 @@ class TrainedId(Identity):
 
 
 @dataclass(frozen=True)
+class BroughtId(Identity):
+    """A model that was made elsewhere; nothing is known of its training.
+
+    Attributes:
+        start: the model beside which it stands; None if none was named.
+        revision: hash of its files, or the hub's commit. Of models with one name and several seeds each is another.
+    """
+
+    start: HeldBaseId | None
+    revision: str = field(metadata={SEED: True})
+    kind: Literal["brought"] = "brought"
+
+    @property
+    def seed(self) -> int | None:
+        """That of the model beside which it stands."""
+        return None if self.start is None else self.start.seed
+
+    @property
+    def trials(self) -> None:
+        """None: nothing is tuned here."""
+
+    @property
+    def tuned_on(self) -> None:
+        """None: nothing is tuned here."""
+
+
+@dataclass(frozen=True)
 class EarlierId(Identity):
     """A result of version 0.1, which recorded hashes of settings in place of settings.
 
@@ -372,8 +402,8 @@ class TableId(Identity):
     """What the results of one table share.
 
     Attributes:
-        start: what its methods start from; the vanilla model alone, or the hash of a version 0.1, if that is all there
-            is.
+        start: what its methods start from; the vanilla model alone, the hash of a version 0.1, or `UNKNOWN` for models
+            that were made elsewhere, if that is all there is.
         splits: evaluations, without the registered metrics, which some results may lack.
     """
 
@@ -398,7 +428,7 @@ class CellId(Identity):
     task: str
     model: str
     row: str
-    subject: ModelId | HeldBaseId | RetrainId | TrainedId | EarlierId
+    subject: ModelId | HeldBaseId | RetrainId | TrainedId | BroughtId | EarlierId
     precision: PrecisionId | None
     splits: tuple[EvaluationId, ...]
     further: tuple[EvaluationId, ...]
@@ -410,6 +440,8 @@ class CellId(Identity):
         start: HeldBaseId | ModelId | str
         if isinstance(self.subject, TrainedId | RetrainId):
             start = self.subject.start
+        elif isinstance(self.subject, BroughtId):
+            start = self.subject.start or UNKNOWN
         elif isinstance(self.subject, EarlierId):
             start = f"version 0.1, {self.subject.block}"
         else:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from unlearnbench.config import RunConfig
 from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
 from unlearnbench.identity.digest import digest
+from unlearnbench.identity.ids import UNKNOWN
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.sets import evaluated, prefix
 
@@ -50,7 +51,9 @@ def lacking(entries: Sequence[Entry]) -> list[str]:
     # With its seed, a table's identity is that of the very base model which methods started from.
     bases = {(digest(entry.identity.table), entry.seed) for entry in entries if entry.row == BASE}
     for entry in entries:
-        if entry.row not in REFERENCE_ROWS and (digest(entry.identity.table), entry.seed) not in bases:
+        if entry.row in REFERENCE_ROWS or entry.identity.table.start == UNKNOWN:
+            continue
+        if (digest(entry.identity.table), entry.seed) not in bases:
             problems.append(f"{entry.name}: the base model's result of the same seed is missing")
     return problems
 
@@ -104,6 +107,6 @@ def _provenance(entry: Entry) -> list[str]:
     problems += [f"right.{split} is missing" for split in SPLITS[2:] if split not in entry.right]
     if not entry.hardware:
         problems.append("hardware is empty")
-    if entry.config is None:
+    if entry.config is None and not entry.is_brought:
         problems.append("config is missing, so that nobody can run it again")
     return problems

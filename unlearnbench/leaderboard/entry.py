@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field, FiniteFloat, StringConstraints, model
 
 from unlearnbench.console.safe_text import safe
 from unlearnbench.contract.rows import VANILLA
-from unlearnbench.identity.ids import CellId
+from unlearnbench.identity.ids import UNKNOWN, BroughtId, CellId
 from unlearnbench.leaderboard.claims import OverallClaims, TableClaims
 from unlearnbench.leaderboard.part import Part
 
@@ -96,7 +96,8 @@ class Entry(Part):
 
     @model_validator(mode="after")
     def _named(self) -> Entry:
-        if (self.seed is None) != (self.row == VANILLA):
+        alone = self.row == VANILLA or (self.is_brought and self.identity.table.start == UNKNOWN)
+        if (self.seed is None) != alone:
             raise ValueError("seed must be null for the vanilla model, and a number for everything else")
         if not all(0 < len(name) <= LONGEST_NAME for name in (self.task, self.model, self.row)):
             raise ValueError(f"names of task, model and row have 1 to {LONGEST_NAME} characters")
@@ -145,6 +146,11 @@ class Entry(Part):
         wanted = self.hyperparameters.items()
         usable = [trial for trial in self.trials if trial.objective is not None and trial.values.items() <= wanted]
         return max(usable, key=lambda trial: trial.objective or 0.0, default=None)
+
+    @property
+    def is_brought(self) -> bool:
+        """Whether it was made elsewhere, and only evaluated here."""
+        return isinstance(self.identity.subject, BroughtId)
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from unlearnbench.contract.rows import BASE, VANILLA
 from unlearnbench.identity.differences import described, differences
 from unlearnbench.identity.digest import CHANCE, SEED, digest
-from unlearnbench.identity.ids import EarlierId, EvaluationId, HeldBaseId, ModelId, TableId, TrainedId
+from unlearnbench.identity.ids import UNKNOWN, EarlierId, EvaluationId, HeldBaseId, ModelId, TableId, TrainedId
 from unlearnbench.leaderboard.entry import Entry
 
 BySeed = Mapping[int | None, Entry]
@@ -81,12 +81,12 @@ def group_entries(entries: Sequence[Entry], all_settings: bool = False) -> list[
     """
     tables: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.row != VANILLA:
+        if not _stands_anywhere(entry):
             key = digest(entry.identity.table, (SEED,))
             # At the end again, so that the order is that of the newest results.
             tables[key] = [*tables.pop(key, []), entry]
     alone: dict[str, list[Entry]] = {}
-    for entry in (entry for entry in entries if entry.row == VANILLA):
+    for entry in (entry for entry in entries if _stands_anywhere(entry)):
         fitting = [found for found in tables.values() if fits(entry.identity.table, found[0].identity.table)]
         for found in fitting or [alone.setdefault(digest(entry.identity.table, (SEED,)), [])]:
             found.append(entry)
@@ -97,9 +97,19 @@ def group_entries(entries: Sequence[Entry], all_settings: bool = False) -> list[
     return [made for place in sorted(by_place) for made in _told_apart(by_place[place])]
 
 
+def _stands_anywhere(entry: Entry) -> bool:
+    """Whether it stands in every table that it fits, having none of its own."""
+    return entry.row == VANILLA or entry.identity.table.start == UNKNOWN
+
+
 def fits(vanilla: TableId, table: TableId) -> bool:
-    """Whether the vanilla model of one table is the one that another table's base models were made from."""
+    """Whether the vanilla model of one table is the one that another table's base models were made from.
+
+    A model of which nobody says what it was made from fits every table of the same evaluation.
+    """
     start = table.start
+    if vanilla.start == UNKNOWN:
+        return replace(vanilla, start=start, model=table.model) == table
     if isinstance(vanilla.start, ModelId) and isinstance(start, HeldBaseId):
         return replace(vanilla, start=start) == table and start.base.model == vanilla.start
     return digest(vanilla, (SEED,)) == digest(table, (SEED,))
@@ -148,13 +158,15 @@ def _group(entries: Sequence[Entry], all_settings: bool) -> Group:
                     "`--all-settings` shows all."
                 )
     rows, unfair = _judged_by_budget(rows)
-    return Group(_table(rows), {row.name: row for row in rows}, (*notes, *unfair))
+    rows, brought = _brought_apart(rows)
+    return Group(_table(rows), {row.name: row for row in rows}, (*notes, *unfair, *brought))
 
 
 def _table(rows: Sequence[Row]) -> TableId:
     """The table of the first row that says what methods start from."""
     tables = [row.entries[0].identity.table for row in rows]
-    return next((table for table in tables if not isinstance(table.start, ModelId)), tables[0])
+    told = (table for table in tables if not isinstance(table.start, ModelId) and table.start != UNKNOWN)
+    return next(told, tables[0])
 
 
 def _row(name: str, title: str, entries: Iterable[Entry]) -> Row:
@@ -180,6 +192,20 @@ def _judged_by_budget(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
             "and ranks."
         )
     return judged, notes
+
+
+def _brought_apart(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """Marks the models that were made elsewhere."""
+    marked, notes = [], []
+    for row in rows:
+        if row.entries[0].is_brought:
+            row = replace(row, title=f"{row.title} (brought)", fair=False)
+            notes.append(
+                f"{row.title} was made elsewhere and only evaluated here: nothing is known of its training and "
+                "tuning, and it takes no part in marks and ranks."
+            )
+        marked.append(row)
+    return marked, notes
 
 
 def _same_transfer(entries: Sequence[Entry]) -> tuple[Sequence[Entry], list[str]]:

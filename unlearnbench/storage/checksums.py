@@ -12,7 +12,8 @@ CHUNK_BYTES = 1 << 22
 
 def write_checksums(folder: Path) -> None:
     """Puts beside a folder's files what `is_intact` compares them with."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    # A folder that was copied from another brings that one's checksums along.
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / NAME)
     checksums = {file.relative_to(folder).as_posix(): _checksum(file) for file in files}
     (folder / NAME).write_text(json.dumps(checksums, indent=1), encoding="utf-8")
 

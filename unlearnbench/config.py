@@ -26,6 +26,10 @@ OnLeakage = Literal["error", "drop-from-train"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
+# A value of a hyper-parameter or option; several are what tuning is to search: two ends of a range, or a list.
+Setting = bool | int | float | str | tuple[bool | int | float | str, ...]
+
+
 class Section(BaseModel):
     """Base of all configuration sections: frozen, and closed to unknown keys."""
 
@@ -139,7 +143,7 @@ class RunConfig(Section):
     model: ModelConfig = ModelConfig()
     base: BaseConfig = BaseConfig()
     tuning: TuningConfig = TuningConfig()
-    set: dict[str, dict[str, bool | int | float | str]] = Field(
+    set: dict[str, dict[str, Setting]] = Field(
         default_factory=dict, description="options of tasks and fixed hyper-parameters of methods, by name"
     )
 

@@ -19,6 +19,7 @@ class MethodChoice:
         defaults: where the search starts.
         space: what is tuned.
         tunable: whether the method or the model declares anything to tune; the configuration may have fixed it.
+        by_size: the range of learning rates, if it was taken from the model's size, for want of a better one.
     """
 
     method: type[Method]
@@ -27,6 +28,7 @@ class MethodChoice:
     defaults: dict[str, bool | int | float | str]
     space: dict[str, Choice[Any] | LogUniform]
     tunable: bool
+    by_size: str = ""
 
     def build(self, tuned: dict[str, Any]) -> Method:
         """The method with the fixed values and the given tuned ones."""

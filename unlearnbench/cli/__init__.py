@@ -13,6 +13,7 @@ from unlearnbench.cli import (
     data,
     doctor,
     evaluate,
+    explain,
     leaderboard,
     listing,
     new,
@@ -40,6 +41,7 @@ app.command("list")(listing.show_list)
 app.command("doctor")(doctor.doctor)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
+app.command("explain")(explain.explain)
 app.command("reproduce")(reproduce.reproduce)
 app.command("study")(study.study)
 app.command("ui")(ui.ui)

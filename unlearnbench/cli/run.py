@@ -195,6 +195,8 @@ def _run(
         console.print(safe(sentence), markup=False, highlight=False, soft_wrap=True)
     if not quiet:
         console.print(plan_table(plan.cells, plan.todo, plan.failed, plan.estimator))
+        for sentence in _ranges(plan.cells):
+            console.print(safe(sentence), markup=False, highlight=False, soft_wrap=True)
         if promised := _promise(plan.cells):
             console.print(promised, markup=False, highlight=False, soft_wrap=True)
     note = f", {len(plan.failed)} failed before (--retry-failed runs them again)" if plan.failed else ""
@@ -238,6 +240,21 @@ def _by_reason(failed: dict[str, str]) -> dict[str, list[str]]:
     for name, reason in failed.items():
         found.setdefault(reason, []).append(name)
     return found
+
+
+def _ranges(cells: Sequence[Cell]) -> list[str]:
+    """For each model the learning rates that are taken from its size, for want of ranges of its own."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for cell in cells:
+        if cell.choice is not None and cell.choice.by_size:
+            of_model = found.setdefault(cell.workplace.model.spec.name, {})
+            methods = of_model.setdefault(cell.choice.by_size.partition("]")[0] + "]", [])
+            methods += [cell.row] if cell.row not in methods else []
+    return [
+        f"Learning rates of {model}, by its size (--set METHOD.learning_rate=[LOW,HIGH] for others): "
+        + "; ".join(f"{', '.join(methods)} {rates}" for rates, methods in ranges.items())
+        for model, ranges in found.items()
+    ]
 
 
 def _promise(cells: Sequence[Cell]) -> str | None:

@@ -122,6 +122,31 @@ class LogUniform(Hyperparameter[float]):
         return f"[{self.low:g}, {self.high:g}], log"
 
 
+def over(parameter: Hyperparameter[Any], values: Sequence[Any]) -> Choice[Any] | LogUniform:
+    """What to search instead of what is declared: two ends of a range for a `LogUniform`, else a list of values.
+
+    The search starts at the declared default if that is among them, else in the middle of the range, or at the first.
+
+    Raises:
+        UserError: the values don't fit, or they are none.
+    """
+    if not values:
+        raise UserError(f"{parameter.name} is given no values: give a range, as in [1e-5,1e-3], or a list.")
+    if not isinstance(parameter, LogUniform):
+        checked = [parameter.validated(value) for value in values]
+        made: Choice[Any] | LogUniform = Choice(
+            checked, parameter.default if parameter.default in checked else checked[0]
+        )
+    else:
+        low, high = (parameter.validated(value) for value in (values[0], values[-1]))
+        if len(values) != 2 or low >= high:
+            raise UserError(f"{parameter.name} is {list(values)!r}, but a range has two ends, the lower one first.")
+        inside = low <= parameter.default <= high
+        made = LogUniform(low, high, parameter.default if inside else float(f"{math.sqrt(low * high):.6g}"))
+    made.name = parameter.name
+    return made
+
+
 def declared(owner: type) -> dict[str, Hyperparameter[Any]]:
     """All hyper-parameters of a class, those of its bases first, in the order of declaration."""
     found: dict[str, Hyperparameter[Any]] = {}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from unlearnbench.config import RunConfig
+from unlearnbench.config import RunConfig, Setting
+from unlearnbench.contract.hyperparameters import Hyperparameter, declared, over
 from unlearnbench.contract.method import Method
 from unlearnbench.contract.task import Task, TaskOptions, TransferTask
 from unlearnbench.data.folder_task import FolderTask, find_files
@@ -14,6 +16,9 @@ from unlearnbench.data.table_task import TableTask
 from unlearnbench.errors import ModelError, UserError, nearest
 from unlearnbench.models.resolve import find_model
 from unlearnbench.plugins import Origin, Registered, Registry
+
+# ``--set methods.batch_size=8`` is for every method, unless something is set for it by its own name.
+EVERY_METHOD = "methods"
 
 
 def check_names(config: RunConfig, registry: Registry) -> None:
@@ -75,7 +80,7 @@ def _own_class(path: Path) -> type[FolderTask] | type[TableTask]:
     return FolderTask if path.is_dir() else TableTask
 
 
-def _own_settings(name: str, path: Path, config: RunConfig) -> dict[str, bool | int | float | str]:
+def _own_settings(name: str, path: Path, config: RunConfig) -> dict[str, Setting]:
     """Options of own data, which go by the name that was typed, or by the one that tables show."""
     return {**config.set.get(shown_name(path), {}), **config.set.get(name, {})}
 
@@ -121,9 +126,7 @@ def make_task(task: type[Task] | type[TransferTask], config: RunConfig) -> Task 
     return task(_options(task.name, task, config.set.get(task.name, {})))
 
 
-def _options(
-    name: str, task: type[Task] | type[TransferTask], settings: Mapping[str, bool | int | float | str]
-) -> TaskOptions:
+def _options(name: str, task: type[Task] | type[TransferTask], settings: Mapping[str, Setting]) -> TaskOptions:
     from pydantic import ValidationError
 
     for option in settings:
@@ -157,10 +160,25 @@ def check_settings(config: RunConfig, registry: Registry) -> None:
     for name, settings in config.set.items():
         if name in own:
             _options(name, _own_class(_own_path(own[name])), settings)
+        elif name == EVERY_METHOD:
+            _check_method(name, declared(Method), settings)
         elif name in registry.methods:
-            registry.methods[name].item(**settings)
+            method = registry.methods[name].item
+            _check_method(name, declared(method), settings)
+            method(**{key: value for key, value in settings.items() if not isinstance(value, tuple)})
         elif name in registry.tasks:
             make_task(registry.tasks[name].item, config)
         else:
             setting = f"{name}.{next(iter(settings), '...')}"
             raise UserError(f"setting {setting}: no task or method is called {name!r}: {nearest(name, known)}")
+
+
+def _check_method(name: str, known: Mapping[str, Hyperparameter[Any]], settings: Mapping[str, Setting]) -> None:
+    """Names of hyper-parameters, and ranges, that a configuration gives."""
+    for key, value in settings.items():
+        if key not in known:
+            raise UserError(f"{name} has no hyper-parameter {key!r}: {nearest(key, known)}")
+        if isinstance(value, tuple):
+            over(known[key], value)
+        else:
+            known[key].validated(value)

@@ -9,12 +9,15 @@ from typing import Any
 from unlearnbench.cell.cell import Cell, Workplace
 from unlearnbench.cell.method_choice import MethodChoice
 from unlearnbench.config import RunConfig
-from unlearnbench.contract.hyperparameters import Choice, Hyperparameter, LogUniform, declared
+from unlearnbench.contract.hyperparameters import Choice, Hyperparameter, LogUniform, declared, over
 from unlearnbench.contract.method import Method
 from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
 from unlearnbench.data.checks import check_generic_labels
 from unlearnbench.data.store import load_task, load_transfer
-from unlearnbench.grid.choosing import check_settings, choose_methods, choose_tasks
+from unlearnbench.grid.choosing import EVERY_METHOD, check_settings, choose_methods, choose_tasks
+from unlearnbench.hookspecs import PROJECT
+from unlearnbench.models.loading import model_size
+from unlearnbench.models.ranges import Trained, range_by_size
 from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
 from unlearnbench.plugins import Registered, Registry
 
@@ -87,9 +90,16 @@ def shard_of(cells: list[Cell], part: int, parts: int) -> list[Cell]:
 
 def _choice(registered: Registered[type[Method]], model: ResolvedModel, config: RunConfig) -> MethodChoice:
     method = registered.item
-    own = model.spec.hyperparameters.get(method.name, {})
+    settings = {**config.set.get(EVERY_METHOD, {}), **config.set.get(method.name, {})}
+    given = {name: value for name, value in settings.items() if not isinstance(value, tuple)}
+    own = dict(model.spec.hyperparameters.get(method.name, {}))
+    by_size = None if "learning_rate" in own or "learning_rate" in settings else _range(registered, given, model)
+    if by_size is not None:
+        own["learning_rate"] = by_size
     parameters: dict[str, Hyperparameter[Any]] = {**declared(method), **own}
-    given = config.set.get(method.name, {})
+    ranges = {name: over(parameters[name], value) for name, value in settings.items() if isinstance(value, tuple)}
+    own |= ranges
+    parameters |= ranges
     made = method(**{name: parameter.default for name, parameter in own.items()} | given)
     made.soft_prompt()  # refuses values that make none
     values = made.hyperparameters
@@ -105,4 +115,18 @@ def _choice(registered: Registered[type[Method]], model: ResolvedModel, config: 
         defaults={name: parameter.default for name, parameter in space.items()},
         space=space,
         tunable=any(isinstance(parameter, Choice | LogUniform) for parameter in parameters.values()),
+        by_size="" if by_size is None else by_size.describe(),
     )
+
+
+def _range(registered: Registered[type[Method]], given: Mapping[str, Any], model: ResolvedModel) -> LogUniform | None:
+    """Learning rates by the model's size, if neither the model nor the method's author says better.
+
+    What the built-in methods declare themselves is meant for the models of the paper.
+    """
+    method = registered.item
+    authors_own = method.learning_rate is not Method.learning_rate and registered.origin.package != PROJECT
+    if authors_own or not isinstance(declared(method)["learning_rate"], LogUniform):
+        return None
+    trained: Trained = "weights" if method(**given).soft_prompt() is None else "soft prompt"
+    return range_by_size(model_size(model).parameters, trained)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -45,15 +45,23 @@ def load_samples(path: str | PathLike[str]) -> pd.DataFrame:
     Raises:
         UserError: there is no such thing, it can't be read, or it holds no single answers.
     """
+    return samples_of(path, None)
+
+
+def samples_of(path: str | PathLike[str], keys: Collection[str] | None) -> pd.DataFrame:
+    """As `load_samples`, of the results with these keys alone, or of all."""
     import pandas as pd
 
     store = find_store(str(path))
     if store is None:
         entries, _ = read_leaderboard(str(path))
-        frames = [frame for entry in entries for frame in _flagged(entry, evaluated(entry))]
+        wanted = [entry for entry in entries if keys is None or entry.key in keys]
+        frames = [frame for entry in wanted for frame in _flagged(entry, evaluated(entry))]
     else:
         frames = []
         for run_id, entry in entries_by_run(store).items():
+            if keys is not None and entry.key not in keys:
+                continue
             splits = {name: read_predictions(store, run_id, name) for name in evaluated(entry)}
             frames += [_stored(entry, name, found) for name, found in splits.items() if found is not None]
             frames += _flagged(entry, [name for name, found in splits.items() if found is None])

@@ -1,0 +1,178 @@
+"""Why a method stands where it stands in a table: its halves, trials, curve, answers, and the examples that flipped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from unlearnbench.contract.rows import BASE
+from unlearnbench.leaderboard.blocks import Block, Line
+from unlearnbench.leaderboard.columns import percent
+from unlearnbench.leaderboard.entry import Entry, TrialEntry
+from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.render import heading
+from unlearnbench.leaderboard.scores import TRADE_OFF
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN_CHARACTERS = 160
+ANSWERS_SHOWN = 5
+
+
+def explain_line(block: Block, line: Line, entry: Entry, samples: pd.DataFrame, examples: int) -> str:
+    """What a table's line rests on, as Markdown.
+
+    Args:
+        entry: the line's result of the seed that is looked at.
+        samples: single answers of `entry` and of the base model of its seed, as `load_samples` gives them; no rows if
+            they are not known.
+        examples: how many examples to show of each kind, at most.
+    """
+    parts = [
+        f"# {line.title} on {heading(block)}",
+        _place(block, line),
+        _trials(entry),
+        _curve(entry),
+        _answers(entry, samples),
+        _flips(entry, samples, examples),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _place(block: Block, line: Line) -> str:
+    """Its place by trade-off, and which half of the trade-off costs it most against the best method."""
+    methods = [one for one in block.lines if one.competes and TRADE_OFF in one.mean]
+    if TRADE_OFF not in line.mean or line not in methods:
+        return "It has no place in the table: see the table's notes in leaderboard.md."
+    ordered = sorted(methods, key=lambda one: -one.mean[TRADE_OFF])
+    place, best = ordered.index(line) + 1, ordered[0]
+    said = f"Place {place} of {len(ordered)} by trade-off ({percent(line.mean[TRADE_OFF])})"
+    seeds = f", means over {len(line.entries)} seeds" if len(line.entries) > 1 else ""
+    if best is line:
+        return f"{said}{seeds}: no method has a better one."
+    halves = {"forgets": _halves(block, line)[0], "keeps": _halves(block, line)[1]}
+    theirs = dict(zip(halves, _halves(block, best), strict=True))
+    costly = max(halves, key=lambda half: theirs[half] - halves[half])
+    rows = [f"| {half} | {percent(halves[half])} | {percent(theirs[half])} |" for half in halves]
+    apart = "; it can't be told apart from the best one" if TRADE_OFF in line.ties else ""
+    return "\n".join(
+        [
+            f"{said}{seeds}; {best.title} is first with {percent(best.mean[TRADE_OFF])}{apart}. What costs it most: it "
+            f"{costly} less.",
+            "",
+            f"| | {escape(line.title)} | {escape(best.title)} |",
+            "| --- | ---: | ---: |",
+            *rows,
+            "",
+            "Forgets: 100 - test forget accuracy. Keeps: test retain accuracy relative to the base model's.",
+        ]
+    )
+
+
+def _halves(block: Block, line: Line) -> tuple[float, float]:
+    base = next((one for one in block.lines if one.row == BASE), None)
+    kept = line.mean["test_retain_accuracy"]
+    whole = base.mean["test_retain_accuracy"] if base is not None else 1.0
+    return 1 - line.mean["test_forget_accuracy"], min(1.0, kept / whole) if whole else 0.0
+
+
+def _best_trial(entry: Entry) -> TrialEntry | None:
+    judged = [trial for trial in entry.trials if trial.objective is not None]
+    kept = [trial for trial in judged if trial.pruned is None] or judged
+    return max(kept, key=lambda trial: trial.objective or 0.0, default=None)
+
+
+def _trials(entry: Entry) -> str:
+    """Every trial with what it reached on training rows, and the ends of ranges where the best one lies."""
+    if not entry.trials:
+        return "## Trials\n\nNone are recorded with this result."
+    taken = _best_trial(entry)
+    rows = ["| trial | values | objective | forget | retain | |", "| ---: | --- | ---: | ---: | ---: | --- |"]
+    for trial in entry.trials:
+        values = ", ".join(f"{name} = {value}" for name, value in trial.values.items()) or "none tuned"
+        numbers = (trial.objective, trial.forget_accuracy, trial.retain_accuracy)
+        shown = " | ".join("" if number is None else percent(number) for number in numbers)
+        note = "taken" if trial is taken else trial.pruned or ""
+        rows.append(f"| {trial.number} | {escape(values)} | {shown} | {escape(note)} |")
+    said = [
+        f"The best {name}, {entry.hyperparameters.get(name, '?')}, is at the {side} end of its range: better ones may "
+        f"lie beyond (--set {entry.row}.{name}=[LOW,HIGH])."
+        for name, side in entry.edges.items()
+    ]
+    where = (
+        "seed " + str(entry.seed) if entry.tuned_on in (None, entry.seed) else f"with the values of {entry.tuned_on}"
+    )
+    return "\n".join([f"## Trials ({where}; accuracies on training rows)", "", *rows, *([""] if said else []), *said])
+
+
+def _curve(entry: Entry) -> str:
+    """The way of the trial that was taken."""
+    taken = _best_trial(entry)
+    if taken is None or not taken.curve:
+        return ""
+    rows = [
+        f"| {point.step} | {percent(point.forget_accuracy)} | {percent(point.retain_accuracy)} |"
+        for point in taken.curve
+    ]
+    lines = [f"## Forgetting curve of trial {taken.number}", "", "| step | forget | retain |", "| ---: | ---: | ---: |"]
+    return "\n".join([*lines, *rows])
+
+
+def _answers(entry: Entry, samples: pd.DataFrame) -> str:
+    """What test examples are answered with."""
+    parts = ["## Answers"]
+    for split in ("test_forget", "test_retain"):
+        found = samples[(samples["key"] == entry.key) & (samples["split"] == split)]
+        counts = Counter(found["predicted"].dropna())
+        if counts:
+            total = sum(counts.values())
+            shown = ", ".join(
+                f"{_short(answer)!r} {100 * count / total:.1f} %" for answer, count in counts.most_common(ANSWERS_SHOWN)
+            )
+            right = percent(float(found["right"].mean()))
+            parts.append(f"{split.replace('_', ' ')}: {right} % right; most frequent: {escape(shown)}.")
+    return "\n\n".join(parts) if len(parts) > 1 else ""
+
+
+def _flips(entry: Entry, samples: pd.DataFrame, examples: int) -> str:
+    """Test examples on which the base model and the method differ in a way that costs, or that should have differed."""
+    before = samples[(samples["key"] != entry.key)].set_index(["split", "example"])
+    after = samples[samples["key"] == entry.key].set_index(["split", "example"])
+    both = before.join(after, lsuffix="_before", rsuffix="_after", how="inner")
+    if both.empty:
+        return "Single answers of this result or of its base model are not stored here."
+    both = both.reset_index()
+    parts = ["## Examples"]
+    for split in dict.fromkeys(both["split"]):
+        if split.startswith("train_"):
+            continue
+        part = both[both["split"] == split]
+        forgotten = split == "test_forget"
+        wrong = part[part["right_before"] & (part["right_after"] if forgotten else ~part["right_after"])]
+        name = split.replace("_", " ")
+        said = "still answered rightly" if forgotten else "that the base model answered and the method does not"
+        step = max(1, len(wrong) // max(examples, 1))
+        shown = _shown(wrong.iloc[::step][:examples])
+        parts.append(f"{name}: {len(wrong)} of {len(part)} examples {said}{':' if shown else '.'}")
+        parts += shown
+    if both["text_after"].isna().all():
+        parts.append("A leaderboard holds no texts: name the results folder to see them.")
+    return "\n\n".join(parts)
+
+
+def _shown(rows: pd.DataFrame) -> Sequence[str]:
+    found = []
+    for row in rows.to_dict("records"):
+        if isinstance(row["text_after"], str):
+            answers = f"{_short(row['predicted_before'])!r} → {_short(row['predicted_after'])!r}"
+            found.append(
+                f"- {escape(_short(row['text_after']))} [{escape(_short(row['answer_after']))}]: {escape(answers)}"
+            )
+    return ["\n".join(found)] if found else []
+
+
+def _short(text: object) -> str:
+    said = " ".join(str(text).split())
+    return said if len(said) <= SHOWN_CHARACTERS else f"{said[:SHOWN_CHARACTERS]} …"

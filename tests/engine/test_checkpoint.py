@@ -1,4 +1,4 @@
-"""A training run that was stopped goes on to the same weights."""
+"""A training run that was killed resumes and reaches the same weights."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(
     return len(made)
 
 
-def made(architecture: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+def tiny_network(architecture: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     network: PreTrainedModel = ARCHITECTURES[architecture]().to(dtype)
     # OPT has dropout: its random numbers must go on, too.
     return network.train()
@@ -49,16 +49,16 @@ def made(architecture: str, dtype: torch.dtype = torch.float32) -> PreTrainedMod
 @pytest.mark.parametrize("architecture", ["llama", "opt"])
 @pytest.mark.parametrize("name", ["adamw", "adamw-8bit"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_stopped_run_ends_with_the_weights_of_an_unbroken_one(
+def test_resumed_run_reaches_the_weights_of_an_uninterrupted_one(
     architecture: str, name: OptimiserName, dtype: torch.dtype, tmp_path: Path
 ) -> None:
-    whole = made(architecture, dtype)
+    whole = tiny_network(architecture, dtype)
     assert run(whole, None, name=name) == 8
     for stop_at in (3, 2):
         with pytest.raises(StoppedError):
-            run(made(architecture, dtype), Checkpoints(tmp_path / "c", 0.0), stop_at, name)
+            run(tiny_network(architecture, dtype), Checkpoints(tmp_path / "c", 0.0), stop_at, name)
     last = Checkpoints(tmp_path / "c", 0.0)
-    resumed = made(architecture, dtype)
+    resumed = tiny_network(architecture, dtype)
     # The step whose callback stopped the run was not saved: 2 + 1 steps are.
     assert run(resumed, last, name=name) == 8 - 3
     for ours, expected in zip(resumed.parameters(), whole.parameters(), strict=True):
@@ -68,17 +68,17 @@ def test_stopped_run_ends_with_the_weights_of_an_unbroken_one(
     assert not (tmp_path / "c").exists()
 
 
-def test_snapshots_are_taken_when_they_are_due_and_one_is_kept(tmp_path: Path) -> None:
-    run(made("llama"), Checkpoints(tmp_path / "never", 1000.0))
+def test_snapshots_are_saved_when_due_and_only_the_newest_is_kept(tmp_path: Path) -> None:
+    run(tiny_network("llama"), Checkpoints(tmp_path / "never", 1000.0))
     assert not (tmp_path / "never").exists()
-    run(made("llama"), Checkpoints(tmp_path / "always", 0.0))
+    run(tiny_network("llama"), Checkpoints(tmp_path / "always", 0.0))
     assert [entry.name for entry in (tmp_path / "always").iterdir()] == ["step-7"]
 
 
-def test_half_written_snapshot_is_never_read(tmp_path: Path) -> None:
+def test_incomplete_snapshot_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
-        run(made("llama"), Checkpoints(tmp_path / "c", 0.0), stop_at=3)
+        run(tiny_network("llama"), Checkpoints(tmp_path / "c", 0.0), stop_at=3)
     # What a killed writer leaves behind.
     (tmp_path / "c" / ".step-9-abc").mkdir()
     (tmp_path / "c" / ".step-9-abc" / "state.json").write_text("{", encoding="utf-8")
-    assert run(made("llama"), Checkpoints(tmp_path / "c", 1000.0)) == 6
+    assert run(tiny_network("llama"), Checkpoints(tmp_path / "c", 1000.0)) == 6

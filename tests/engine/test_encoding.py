@@ -1,4 +1,4 @@
-"""Answers must be told from prompts for each family of tokenizers."""
+"""Answers are separated from prompts, for each family of tokenizers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
 
 
 @pytest.mark.parametrize("answer", ["positive", "B", "zygote quartz", "don't know"])
-def test_prompt_and_answer_read_back(tokenizer: PreTrainedTokenizerFast, answer: str) -> None:
+def test_decoded_ids_are_prompt_and_answer(tokenizer: PreTrainedTokenizerFast, answer: str) -> None:
     example = review("a warm and funny film", answer)
     (encoded,) = Encoder(tokenizer, 1024).encode([example])
     prompt = tokenizer.decode(encoded.ids[: encoded.answer_start], skip_special_tokens=True)
@@ -51,7 +51,7 @@ def test_answers_may_have_several_tokens(tokenizer: PreTrainedTokenizerFast) -> 
     assert [*encoded.ids, *end] == whole
 
 
-def test_closing_token_of_the_tokenizer_is_not_part_of_an_answer() -> None:
+def test_appended_eos_token_is_not_part_of_the_answer() -> None:
     (with_end,) = Encoder(llama_tokenizer(adds_end=True), 1024).encode([review("dull", "negative")])
     (without,) = Encoder(llama_tokenizer(), 1024).encode([review("dull", "negative")])
     assert with_end == without

@@ -1,4 +1,4 @@
-"""Tokens on disk: the same as those of the tokenizer, read instead of made the second time."""
+"""Token ids on disk are those of the tokenizer, which is not called a second time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLES = [review(f"review {i} " + "dull " * (i % 7), "positive" if i % 2 else 
 
 
 class UnusableTokenizer:
-    """Stands in for a tokenizer that must not be asked."""
+    """A tokenizer that must not be called."""
 
     pad_token_id = eos_token_id = 0
 
@@ -34,13 +34,13 @@ def encode(cache: EncodingCache | None, examples: list[Example], tokenizer: obje
     return list(Encoder(tokenizer or gpt2_tokenizer(), 64, cache).encode(examples))  # type: ignore[arg-type]
 
 
-def test_tokens_read_back_are_those_that_were_made(cache: EncodingCache) -> None:
+def test_cached_tokens_equal_computed_ones(cache: EncodingCache) -> None:
     made = encode(None, EXAMPLES)
     assert encode(cache, EXAMPLES) == made
     assert encode(cache, EXAMPLES, UnusableTokenizer()) == made
 
 
-def test_other_examples_or_another_tokenizer_are_encoded_anew(cache: EncodingCache, tmp_path: Path) -> None:
+def test_other_examples_or_another_tokenizer_miss_the_cache(cache: EncodingCache, tmp_path: Path) -> None:
     encode(cache, EXAMPLES)
     with pytest.raises(AssertionError, match="tokenised again"):
         encode(cache, EXAMPLES[:-1], UnusableTokenizer())
@@ -48,6 +48,6 @@ def test_other_examples_or_another_tokenizer_are_encoded_anew(cache: EncodingCac
         encode(EncodingCache(tmp_path / "tokens", ["tokenizer", 32]), EXAMPLES, UnusableTokenizer())
 
 
-def test_a_few_examples_are_not_worth_a_file(cache: EncodingCache) -> None:
+def test_few_examples_are_not_cached(cache: EncodingCache) -> None:
     encode(cache, EXAMPLES[:9])
     assert not cache.folder.exists()

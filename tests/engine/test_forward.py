@@ -1,4 +1,4 @@
-"""Answer-only logits, packed rows and the shared prompt prefix against the plain forward pass and PEFT's own."""
+"""Answer-only logits, packed rows and shared prompts, compared with plain forward passes and with PEFT's."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ROWS = [Encoded((5, 9, 11, 40, 7), 4), Encoded((6, 3, 8, 9, 10, 12, 90, 91), 6),
 
 
 @pytest.fixture(params=["padded", "packed"])
-def arrangement(request: pytest.FixtureRequest, network: PreTrainedModel) -> None:
-    """Lets the network run padded rows, or packed ones."""
+def layout(request: pytest.FixtureRequest, network: PreTrainedModel) -> None:
+    """Makes the network run padded rows, or packed ones."""
     assert request.param == "padded" or enable_packing(network)
 
 
-both_arrangements = pytest.mark.usefixtures("arrangement")
+both_layouts = pytest.mark.usefixtures("layout")
 
 
 def plain_logits(network: PreTrainedModel, row: Encoded, embeddings: torch.Tensor | None = None) -> torch.Tensor:
@@ -49,8 +49,8 @@ def random_prompt(network: PreTrainedModel, tokens: int = 4) -> torch.Tensor:
     return torch.randn(tokens, size, generator=torch.Generator().manual_seed(1))
 
 
-@both_arrangements
-def test_padded_batch_predicts_what_single_rows_predict(network: PreTrainedModel) -> None:
+@both_layouts
+def test_batch_predictions_equal_those_of_single_rows(network: PreTrainedModel) -> None:
     inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
     expected = torch.cat([plain_logits(network, row) for row in ROWS])
     assert inputs.answers.tolist() == [7, 90, 91, 77]
@@ -58,10 +58,8 @@ def test_padded_batch_predicts_what_single_rows_predict(network: PreTrainedModel
 
 
 @pytest.mark.parametrize("shared", [True, False])
-@both_arrangements
-def test_soft_prompt_predicts_what_embeddings_in_front_of_each_row_predict(
-    network: PreTrainedModel, shared: bool
-) -> None:
+@both_layouts
+def test_soft_prompt_predicts_as_embeddings_before_each_row_do(network: PreTrainedModel, shared: bool) -> None:
     prompt = random_prompt(network)
     inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
     prompted = shared_prompt(network, prompt) if shared else prompt
@@ -70,16 +68,16 @@ def test_soft_prompt_predicts_what_embeddings_in_front_of_each_row_predict(
 
 
 def final_norm(network: PreTrainedModel) -> torch.nn.Module:
-    """What stands between the last layer and the LM head."""
+    """The norm between the last layer and the LM head."""
     names = ("model.norm", "model.decoder.final_layer_norm", "transformer.ln_f")
     return next(module for name, module in network.named_modules() if name in names)
 
 
-@both_arrangements
+@both_layouts
 @pytest.mark.parametrize("prompted", ["", "shared", "per row"])
 @pytest.mark.parametrize("layer", [1, 2], ids=["first layer", "last layer"])
 def test_hidden_states_are_those_of_single_rows(network: PreTrainedModel, prompted: str, layer: int) -> None:
-    """The last layer's, too, are those in front of the final norm."""
+    """Those of the last layer, too, are taken before the final norm."""
     prompt = random_prompt(network) if prompted else None
     inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
     front = shared_prompt(network, prompt) if prompted == "shared" and prompt is not None else prompt
@@ -100,7 +98,7 @@ def test_hidden_states_are_those_of_single_rows(network: PreTrainedModel, prompt
     assert torch.equal(logits, answer_logits(network, inputs, front))
 
 
-@both_arrangements
+@both_layouts
 def test_shared_prefix_has_the_gradient_of_a_prompt_in_every_row(network: PreTrainedModel) -> None:
     inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
     shared, repeated = (random_prompt(network).requires_grad_() for _ in range(2))
@@ -119,7 +117,7 @@ def test_lm_head_sees_only_predicting_positions() -> None:
     assert seen == [(4, 400)]
 
 
-@both_arrangements
+@both_layouts
 def test_saved_adapter_predicts_the_same_in_plain_peft(network: PreTrainedModel, tmp_path: Path) -> None:
     prompt = random_prompt(network, tokens=6)
     save_adapter(prompt, network, "tiny", tmp_path)
@@ -139,7 +137,7 @@ def test_saved_adapter_predicts_the_same_in_plain_peft(network: PreTrainedModel,
     assert ours.argmax(-1).tolist() == theirs.argmax(-1).tolist()
 
 
-def test_prefix_sharing_is_refused_where_it_does_not_hold() -> None:
+def test_prefix_is_not_shared_if_predictions_would_change() -> None:
     network = tiny_llama()
     prompt = random_prompt(network)
     assert can_share_prefix(network, prompt)
@@ -172,9 +170,9 @@ def test_reparametrised_prompt_has_the_papers_parameter_counts(size: int, expect
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@both_arrangements
-def test_shared_prefix_holds_under_gradient_checkpointing(network: PreTrainedModel, dtype: torch.dtype) -> None:
-    """Each layer runs twice; the prefix must be seen both times, and once only."""
+@both_layouts
+def test_shared_prefix_works_under_gradient_checkpointing(network: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Each layer runs twice, and must attend to the prefix exactly once each time."""
     network = network.to(dtype)
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -201,7 +199,7 @@ def test_shared_prefix_holds_under_gradient_checkpointing(network: PreTrainedMod
     assert relative_error(gradients[1], gradients[0]) < (1e-5 if dtype == torch.float32 else 1e-2)
 
 
-def test_evaluation_that_runs_out_of_memory_goes_on_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluation_that_runs_out_of_memory_halves_its_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     import unlearnbench.engine.model as module
 
     model = LanguageModel(tiny_llama(), pad=0)
@@ -226,7 +224,7 @@ def test_evaluation_that_runs_out_of_memory_goes_on_in_halves(monkeypatch: pytes
 
 @pytest.mark.parametrize("prompted", [False, True])
 @pytest.mark.parametrize("what", ["predict", "states", "hidden_states"])
-def test_every_pass_runs_in_the_precision_that_was_asked_for(what: str, prompted: bool) -> None:
+def test_every_pass_runs_in_the_requested_precision(what: str, prompted: bool) -> None:
     network = tiny_llama()
     prompt = random_prompt(network) if prompted else None
     model = LanguageModel(network, pad=0, compute_dtype=torch.bfloat16, tokens_per_pass=1, prompt=prompt)

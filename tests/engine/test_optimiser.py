@@ -1,4 +1,4 @@
-"""bfloat16 weights that are trained as float32 ones."""
+"""bfloat16 weights are updated as if they were float32."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_split_is_exact_and_its_first_half_is_the_nearest_bfloat16() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_weights_are_those_of_float32_rounded(name: OptimiserName) -> None:
+def test_weights_equal_rounded_float32_weights(name: OptimiserName) -> None:
     """With the same gradients, bit for bit."""
     draw = torch.Generator().manual_seed(1)
     start = [(0.02 * torch.randn(shape, generator=draw)).bfloat16() for shape in ((80, 70), (3,))]
@@ -48,8 +48,8 @@ def test_weights_are_those_of_float32_rounded(name: OptimiserName) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_ten_steps_at_a_small_learning_rate_go_where_float32_goes(name: OptimiserName) -> None:
-    """Plain AdamW on bfloat16 weights loses most of the way; only the gradients still are bfloat16's."""
+def test_ten_steps_at_a_small_learning_rate_match_float32(name: OptimiserName) -> None:
+    """Plain AdamW loses most of the updates of bfloat16 weights; here only the gradients are in bfloat16."""
     moved = []
     for dtype in (torch.float32, torch.bfloat16):
         network = tiny_llama().bfloat16().to(dtype).train()
@@ -71,7 +71,7 @@ def test_ten_steps_at_a_small_learning_rate_go_where_float32_goes(name: Optimise
     assert float((low != 0).float().mean()) > 0.9 * float((whole != 0).float().mean())
 
 
-def test_weights_of_other_precisions_are_updated_as_they_are() -> None:
+def test_weights_of_other_precisions_are_updated_directly() -> None:
     mixed = [torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))]
     optimiser = make_optimiser(mixed, "adamw", 0.1, 0.0)
     for _ in range(2):
@@ -83,7 +83,7 @@ def test_weights_of_other_precisions_are_updated_as_they_are() -> None:
     assert isinstance(make_optimiser(mixed[:1], "adamw", 0.1, 0.0), torch.optim.AdamW)
 
 
-def test_weights_without_a_gradient_stay() -> None:
+def test_weights_without_a_gradient_do_not_change() -> None:
     weight = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
     make_optimiser([weight], "adamw", 0.1, 0.1).step()
     assert torch.equal(weight, torch.ones(3, dtype=torch.bfloat16))

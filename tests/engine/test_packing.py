@@ -1,4 +1,4 @@
-"""Packed rows: where tokens go, what attention sees, and which networks are left alone."""
+"""Packed rows: indices of tokens, attention, and the networks that are not packed."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def test_rectangles_hold_rows_of_similar_length() -> None:
     assert rectangles(lengths, 1.5) == [[1, 5, 2], [3, 0, 4]]
 
 
-def test_every_token_of_every_row_has_its_place() -> None:
+def test_packing_indices_find_every_token_of_every_row() -> None:
     lengths, width = [3, 20, 21, 1], 25
     packing = Packing.of(lengths, width, torch.device("cpu"))
     assert packing.shapes == ((1, 1), (1, 3), (2, 21))
     for row, length in enumerate(lengths):
-        here = slice(packing.starts[row], packing.starts[row] + length)
-        assert packing.source[here].tolist() == list(range(row * width, row * width + length))
-        assert packing.positions[0, here].tolist() == list(range(length))
+        tokens = slice(packing.starts[row], packing.starts[row] + length)
+        assert packing.source[tokens].tolist() == list(range(row * width, row * width + length))
+        assert packing.positions[0, tokens].tolist() == list(range(length))
 
 
 @pytest.mark.parametrize("shared", [0, 5])
-def test_attention_sees_the_row_so_far_and_what_is_shared(shared: int) -> None:
-    """Against attention over each row alone, with two key heads for four query heads."""
+def test_attention_covers_earlier_tokens_of_the_row_and_shared_ones(shared: int) -> None:
+    """Compared with attention over each row alone, with two key heads for four query heads."""
     lengths = [4, 9, 9, 2]
     packing = Packing.of(lengths, 9, torch.device("cpu"), shared)
     tokens = shared + sum(rows * length for rows, length in packing.shapes)
@@ -78,7 +78,7 @@ def test_attention_sees_the_row_so_far_and_what_is_shared(shared: int) -> None:
         assert packing.positions[0, places].tolist() == list(range(shared, shared + length))
 
 
-def test_packed_rows_have_the_gradient_of_padded_rows(network: PreTrainedModel) -> None:
+def test_packed_and_padded_rows_have_the_same_gradient(network: PreTrainedModel) -> None:
     inputs = collate(ROWS, pad=0, device=torch.device("cpu"))
     gradients = []
     for _ in range(2):
@@ -103,7 +103,7 @@ def test_linear_layers_see_no_padding() -> None:
 
 
 def test_last_feed_forward_block_sees_only_predicting_positions(network: PreTrainedModel) -> None:
-    """OPT's is no module of its own, and stays as it is."""
+    """OPT has no module for it, so it is left as it is."""
     assert enable_packing(network)
     blocks = [module for name, module in network.named_modules() if name.endswith("1.mlp")]
     assert bool(blocks) == (network.config.model_type != "opt")
@@ -158,7 +158,7 @@ def test_mistral_without_a_window_is_packed() -> None:
     assert enable_packing(mistral(None).eval())
 
 
-def test_loaded_model_packs_unless_another_attention_is_asked_for(model_folder: Path, tmp_path: Path) -> None:
+def test_loaded_model_packs_unless_another_attention_is_requested(model_folder: Path, tmp_path: Path) -> None:
     model = ResolvedModel(ModelSpec("tiny", "Tiny", "", str(model_folder)), str(model_folder), None, "tiny")
     network = load_model(model, ModelConfig(device="cpu"))
     assert packs(network)

@@ -1,4 +1,4 @@
-"""Rows are no longer than the positions that a network tells apart, and a soft prompt takes its share of them."""
+"""Rows are cut to the positions that a network supports, less those of a soft prompt."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def llama(rope: dict[str, object], known: int) -> PreTrainedModel:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_positions_that_a_network_knows(config: PreTrainedConfig, known: int | None) -> None:
+def test_number_of_positions_of_a_network(config: PreTrainedConfig, known: int | None) -> None:
     assert positions(config) == known
 
 
-def test_a_row_is_cut_as_by_a_smaller_context() -> None:
+def test_row_is_cut_as_with_a_smaller_context() -> None:
     encoder, example = Encoder(gpt2_tokenizer(), 1024), review("slow " * 200, "zygote quartz")
     for room in (30, 41, 64):
         (cut,) = encoder.encode([example], room=room)
@@ -78,7 +78,7 @@ def test_a_row_is_cut_as_by_a_smaller_context() -> None:
         encoder.encode([example], room=answer)
 
 
-def test_prompt_in_front_of_a_row_at_the_limit_of_learned_positions() -> None:
+def test_prompt_before_a_row_at_the_limit_of_learned_positions() -> None:
     torch.manual_seed(0)
     network = GPT2LMHeadModel(
         GPT2Config(vocab_size=500, n_embd=32, n_layer=2, n_head=4, n_positions=48, initializer_range=0.2)

@@ -1,4 +1,4 @@
-"""The precision of passes: against float32, against plain autocast, and what it leaves behind."""
+"""The precision of passes, compared with float32 and plain autocast, and the state of the weights afterwards."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def prompt_step(network: PreTrainedModel, dtype: torch.dtype, budget: int) -> tu
 
 @pytest.mark.parametrize("step", [weights_step, prompt_step])
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
-def test_low_precision_is_near_float32_and_weights_cast_once_change_nothing(
+def test_low_precision_is_near_float32_and_casting_once_changes_nothing(
     architecture: str, step: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert callable(step)
@@ -65,7 +65,7 @@ def test_low_precision_is_near_float32_and_weights_cast_once_change_nothing(
     assert 0 < relative_error(cast_once[1], gradient) < 0.05
 
 
-def test_weights_are_put_back_after_an_error() -> None:
+def test_weights_are_restored_after_an_error() -> None:
     network = tiny_llama()
     before = network.lm_head.weight
 
@@ -79,7 +79,7 @@ def test_weights_are_put_back_after_an_error() -> None:
 
 
 @pytest.mark.parametrize("trains", [True, False])
-def test_weights_are_cast_once_and_put_back(network: PreTrainedModel, trains: bool) -> None:
+def test_weights_are_cast_once_and_restored(network: PreTrainedModel, trains: bool) -> None:
     before = dict(network.named_parameters(remove_duplicate=False))
     weights = CastWeights(network, BFLOAT16, trains)
     head, words = network.get_output_embeddings(), network.get_input_embeddings()
@@ -147,7 +147,9 @@ def test_attention_computes_in_float32_on_a_cpu(packed: bool) -> None:
         ("cuda", torch.float32, torch.bfloat16, False, 32768),
     ],
 )
-def test_policy(device: str, weights: torch.dtype, compute: torch.dtype, once: bool, tokens: int) -> None:
+def test_precision_by_device_and_data_types(
+    device: str, weights: torch.dtype, compute: torch.dtype, once: bool, tokens: int
+) -> None:
     precision = Precision(device, weights, compute)
     assert precision.casts_weights_once == once
     assert precision.tokens_per_pass == tokens

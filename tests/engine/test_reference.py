@@ -34,7 +34,7 @@ def test_rows_are_the_base_models_log_probabilities(tmp_path: Path) -> None:
 
 
 def layer_outputs(network: LlamaForCausalLM, layer: int) -> list[torch.Tensor]:
-    """What the layer puts out for each retain row alone."""
+    """The outputs of the layer for each retain row alone."""
     found: list[torch.Tensor] = []
     handle = network.model.layers[layer - 1].register_forward_hook(
         lambda module, given, output: found.append(output[0])
@@ -56,7 +56,7 @@ def test_hidden_states_are_the_base_models_by_layer(tmp_path: Path) -> None:
         assert torch.allclose(found, torch.cat([expected[2], expected[0]]), rtol=2**-10, atol=1e-3)
 
 
-def test_no_examples_are_no_rows(tmp_path: Path) -> None:
+def test_no_examples_give_no_rows(tmp_path: Path) -> None:
     stored = reference(LanguageModel(tiny_llama(), pad=0), RETAIN, "distribution", tmp_path, "base")
     assert stored.rows([], CPU).shape == (0, 400)
 
@@ -71,7 +71,7 @@ def test_reference_is_computed_once_per_base_model(tmp_path: Path, monkeypatch: 
         reference(model, RETAIN, "distribution", tmp_path, "another base")
 
 
-def test_half_precision_hardly_moves_the_kl_term(tmp_path: Path) -> None:
+def test_half_precision_hardly_changes_the_kl_term(tmp_path: Path) -> None:
     """The figure that docs/protocol.md states, on random logits of a real vocabulary's size."""
     generator = torch.Generator().manual_seed(0)
     base, model = (3 * torch.randn(64, 49_152, generator=generator) for _ in range(2))
@@ -87,7 +87,7 @@ def test_half_precision_hardly_moves_the_kl_term(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("direction", get_args(KLDirection))
 def test_model_does_not_diverge_from_its_own_reference(direction: KLDirection, tmp_path: Path) -> None:
-    """A rewritten reference of other rows, of another position or in another order would diverge."""
+    """It would diverge from a reference of other rows, of other positions, or in another order."""
     network = tiny_llama(seed=2)
     model = LanguageModel(network, pad=0, tokens_per_pass=6)
     own = reference(model, RETAIN, "distribution", tmp_path, "base")

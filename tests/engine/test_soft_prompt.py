@@ -28,14 +28,14 @@ def test_virtual_tokens_are_loaded(tmp_path: Path) -> None:
     ],
     ids=["another name", "one axis", "no token", "whole numbers"],
 )
-def test_other_tensors_are_one_sentence(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
+def test_other_tensors_are_reported_in_one_sentence(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
     save_file(tensors, tmp_path / "adapter_model.safetensors")
     with pytest.raises(UserError, match=r"adapter_model\.safetensors"):
         load_adapter(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 8, b"\x80\x02pickled", None])
-def test_broken_files_are_one_sentence(tmp_path: Path, content: bytes | None) -> None:
+def test_broken_files_are_reported_in_one_sentence(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "adapter_model.safetensors").write_bytes(content)
     with pytest.raises(UserError, match="does not hold a prompt adapter"):

@@ -61,7 +61,7 @@ def test_shared_prompt_has_the_loss_and_gradient_of_a_prompt_per_row(network: Pr
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_prompt_that_stands_in_every_row_counts_with_each_of_them(shared: bool) -> None:
+def test_passes_with_a_soft_prompt_stay_within_the_budget(shared: bool) -> None:
     network = tiny_llama(seed=1)
     assert enable_packing(network)
     step = prompt_step(network, shared, budget=20)
@@ -78,7 +78,7 @@ def test_prompt_that_stands_in_every_row_counts_with_each_of_them(shared: bool) 
 
 
 class Steering:
-    """Pulls hidden states of forget examples to 1, and holds those of retain examples to the reference."""
+    """Pulls hidden states of forget examples to 1, and keeps those of retain examples at the reference."""
 
     def loss(self, batch: Batch) -> torch.Tensor:
         forget, retain = batch.forget, batch.retain
@@ -203,7 +203,7 @@ def test_padded_passes_respect_the_budget_and_cover_everything() -> None:
     assert cut[0] == [0, 5, 2]
 
 
-def test_packed_passes_respect_the_budget_and_hold_nearly_as_many_tokens() -> None:
+def test_packed_passes_respect_the_budget_and_are_of_nearly_equal_size() -> None:
     lengths = [5, 50, 7, 7, 30, 6, 9, 8, 10, 12]
     cut = list(packed_passes(lengths, budget=40))
     assert sorted(functools.reduce(operator.iadd, cut, [])) == list(range(10))

@@ -1,4 +1,4 @@
-"""Greedy decoding against an argmax loop over single rows."""
+"""Greedy generation, compared with an argmax loop over single rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def argmax_loop(network: PreTrainedModel, ids: list[int], tokens: int, prompt: t
 @pytest.mark.parametrize("prompted", [False, True])
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("budget", [8, 1000])
-def test_writes_the_most_probable_token_after_token(
+def test_generates_the_most_probable_token_at_each_step(
     network: PreTrainedModel, prompted: bool, packed: bool, budget: int
 ) -> None:
     network.generation_config.eos_token_id = None
@@ -39,7 +39,7 @@ def test_writes_the_most_probable_token_after_token(
         assert list(found) == expected
 
 
-def test_stops_at_the_end_of_text() -> None:
+def test_generation_stops_at_the_end_of_text() -> None:
     network = tiny_llama()
     (row,) = [row for row in ROWS if len(row.answer) == 2]
     network.generation_config.eos_token_id = None

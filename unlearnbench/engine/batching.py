@@ -1,4 +1,4 @@
-"""Which examples make an optimisation step, and how a step is cut into passes that fit into memory."""
+"""Splits examples into optimisation steps, and steps into forward passes that fit into memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def shuffled_batches(examples: int, batch_size: int, generator: torch.Generator)
 
 
 def padded_passes(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices grouped by length, so that a group padded to its longest has at most `budget` tokens.
+    """Groups indices by length, so that a group padded to its longest example has at most `budget` tokens.
 
     Sorting keeps padding small. An example longer than the budget is a group of its own.
     """
@@ -30,7 +30,7 @@ def padded_passes(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 
 def packed_passes(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices grouped by length, so that a group has at most `budget` tokens and all groups nearly as many.
+    """Groups indices by length, so that each group has at most `budget` tokens and all groups nearly the same number.
 
     An example longer than the budget is a group of its own.
     """

@@ -1,4 +1,4 @@
-"""Snapshots of a training run, from which a killed process's successor goes on to the same result."""
+"""Snapshots of a training run: a killed run resumes from the last one and reaches the same result."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from unlearnbench.storage.checksums import is_intact
 
 @dataclass
 class Checkpoints:
-    """Where a run's snapshots go, and how often they are taken.
+    """Saves and restores the snapshots of one run.
 
     Attributes:
-        folder: holds at most one whole snapshot; gone once the run is over.
-        seconds: between two snapshots.
-        earlier_seconds: spent by killed processes on what `load` has put in place.
-        notes: whatever else belongs to the run, as JSON; saved and loaded with it.
+        folder: contains at most one complete snapshot; deleted once the run is over.
+        seconds: time between two snapshots.
+        earlier_seconds: training time, spent by killed processes, that the restored snapshot stands for.
+        notes: anything else that belongs to the run, as JSON; saved and restored with it.
     """
 
     folder: Path
@@ -38,11 +38,11 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Whether it is time for the next one."""
+        """Whether it is time for the next snapshot."""
         return time.monotonic() - self._last >= self.seconds
 
     def save(self, losses: Sequence[float], parameters: Sequence[Tensor], optimiser: torch.optim.Optimizer) -> None:
-        """Writes a snapshot after ``len(losses)`` steps; the former one vanishes when this one is whole."""
+        """Writes a snapshot after ``len(losses)`` steps, and deletes the previous one once this one is complete."""
         tensors = {f"parameter/{index}": parameter.detach() for index, parameter in enumerate(parameters)}
         plain: dict[str, Any] = {}
         for path, value in _leaves("state", optimiser.state_dict()["state"]):
@@ -65,23 +65,23 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def load(self, parameters: Sequence[Tensor], optimiser: torch.optim.Optimizer) -> list[float]:
-        """Puts the newest snapshot in place; returns the losses up to it, none where there is no snapshot."""
-        found = sorted(self.folder.glob("step-*"), key=lambda entry: int(entry.name.removeprefix("step-")))
-        while found and not is_intact(found[-1]):
-            discard_damaged(found.pop())
-        if not found:
+        """Restores the newest snapshot; returns the losses up to it, or no losses if there is no snapshot."""
+        snapshots = sorted(self.folder.glob("step-*"), key=lambda entry: int(entry.name.removeprefix("step-")))
+        while snapshots and not is_intact(snapshots[-1]):
+            discard_damaged(snapshots.pop())
+        if not snapshots:
             return []
-        tensors = load_file(found[-1] / "state.safetensors")
-        facts = json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
+        tensors = load_file(snapshots[-1] / "state.safetensors")
+        facts = json.loads((snapshots[-1] / "state.json").read_text(encoding="utf-8"))
         state: dict[int | str, Any] = {}
         for path, value in [*tensors.items(), *facts["plain"].items()]:
             kind, *names = path.split("/")
             if kind == "state":
                 index, *inner, last = names
-                here = state.setdefault(int(index), {})
+                nested = state.setdefault(int(index), {})
                 for name in inner:
-                    here = here.setdefault(name, {})
-                here[last] = value
+                    nested = nested.setdefault(name, {})
+                nested[last] = value
         with torch.no_grad():
             for index, parameter in enumerate(parameters):
                 parameter.copy_(tensors[f"parameter/{index}"])
@@ -101,7 +101,7 @@ class Checkpoints:
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Everything in nested dicts, with its path; optimisers nest their state differently."""
+    """Every value in nested dicts, with its path; optimisers nest their state differently."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _leaves(f"{path}/{name}", inner)

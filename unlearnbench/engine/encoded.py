@@ -25,10 +25,10 @@ class Encoded:
         return self.ids[self.answer_start :]
 
     def within(self, room: int) -> Encoded:
-        """The same in at most `room` tokens: those in the middle of the prompt are left out.
+        """Shortens the row to at most `room` tokens by leaving out the middle of the prompt.
 
         Raises:
-            UserError: the answer alone fills the room.
+            UserError: the answer leaves no token for the prompt.
         """
         answer = len(self.ids) - self.answer_start
         if len(self.ids) <= room:

@@ -1,4 +1,4 @@
-"""Turns examples into token ids, answers apart from prompts."""
+"""Turns examples into token ids and finds where the answer begins."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
     from unlearnbench.engine.encoding_cache import EncodingCache
 
-# Text in any script has fewer; what is left of a longer prompt fills the context.
+# Text in any script has fewer, so that a prompt which is cut to this length still fills the context.
 MOST_CHARACTERS_PER_TOKEN = 16
 
 
 class Encoder:
-    """Encodes prompts and answers as the tokenizer would encode the whole text; each pair once.
+    """Encodes prompts and answers as the tokenizer would encode the whole text; encodes each pair only once.
 
     The answer's tokens are those of "prompt answer" beyond the tokens it shares with "prompt" alone. This holds for
     tokenizers that put the space into the answer's first token (GPT-2, OPT), for those that mark word starts
-    (LLaMA), with or without a first BOS token, and for answers of several tokens. A closing EOS token that the
-    tokenizer may add is not part of an answer.
+    (LLaMA), with or without a leading BOS token, and for answers of several tokens. If the tokenizer appends an EOS
+    token, it is not part of the answer.
 
     Args:
-        cache: where tokens are kept between runs; None keeps them in memory only.
+        cache: stores tokens between runs; None keeps them in memory only.
     """
 
     def __init__(
@@ -47,17 +47,17 @@ class Encoder:
     def encode(
         self, examples: Sequence[Example], answers: Sequence[str] | None = None, room: int | None = None
     ) -> list[Encoded]:
-        """Each example with its own answer, or with the given ones.
+        """Encodes each example with its own answer, or with the one of `answers`.
 
-        A prompt too long for the context loses tokens from the middle of its text: the instruction at the end and
-        the beginning stay. One of very many characters loses most of its middle before it is tokenised, which may
-        take hours for megabytes.
+        If a prompt is too long for the context, the middle of its text is left out: the beginning, and the instruction
+        at the end, stay. The middle of a very long prompt is left out before tokenisation, since tokenising megabytes
+        may take hours.
 
         Args:
-            room: tokens of a row, at most, where a model leaves less than the context.
+            room: maximum number of tokens in a row, if the model allows fewer than the context length.
 
         Raises:
-            UserError: an answer is empty in tokens, or alone fills the context.
+            UserError: an answer has no tokens, or leaves no token of the context for the prompt.
         """
         answers = [example.answer for example in examples] if answers is None else answers
         pairs = [(example.prompt, answer) for example, answer in zip(examples, answers, strict=True)]
@@ -84,7 +84,7 @@ class Encoder:
         ]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of some answer tokens, without surrounding space."""
+        """The text of answer tokens, without surrounding white space."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
@@ -117,5 +117,5 @@ class Encoder:
 
 
 def _without_middle(prompt: str, limit: int) -> str:
-    """At most `limit` characters: the first and the last."""
+    """The prompt, cut to its first and last characters if it has more than `limit`."""
     return prompt if len(prompt) <= limit else prompt[: limit // 2] + prompt[-(limit // 2) :]

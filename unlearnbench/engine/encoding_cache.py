@@ -1,4 +1,4 @@
-"""Token ids on disk, so that a split is tokenised once and not again by every run."""
+"""Stores token ids on disk, so that a split is tokenised once for all runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unlearnbench.identity.digest import digest
 from unlearnbench.identity.ids import TokensId
 from unlearnbench.storage.cache import cached, content_hash
 
-# Fewer pairs are tokenised faster than they are looked up.
+# Tokenising fewer pairs is faster than looking them up.
 SMALLEST = 1000
 
 Pair = tuple[str, str]
@@ -24,14 +24,14 @@ class EncodingCache:
     """Encoded prompt-answer pairs by content hash.
 
     Attributes:
-        identity: what, beside the pairs, decides the tokens: tokenizer and context length.
+        identity: everything besides the pairs that determines the tokens: tokenizer and context length.
     """
 
     folder: Path
     identity: TokensId
 
     def get(self, pairs: Sequence[Pair], encode: Callable[[], list[Encoded]]) -> list[Encoded]:
-        """What `encode` returns for the pairs, read from disk where it has been stored before."""
+        """The result of `encode` for the pairs, read from disk if it is stored there."""
         if len(pairs) < SMALLEST:
             return encode()
         entry = self.folder / f"{digest(self.identity)}-{content_hash(pairs)}"

@@ -1,4 +1,4 @@
-"""Forward passes that compute logits only where an answer token is predicted.
+"""Forward passes that compute logits only at positions that predict an answer token.
 
 The hidden states are gathered right before the LM head, so no ``[batch, length, vocab]`` tensor is ever built.
 """
@@ -32,7 +32,7 @@ class Inputs:
     Attributes:
         ids: ``[batch, length]``; the last answer token is left out, since nothing after it is predicted.
         mask: ``[batch, length]``, 1 for tokens and 0 for padding.
-        lengths: tokens of each row.
+        lengths: number of tokens of each row.
         rows, positions: ``[tokens]`` indices into ``[batch, length]`` of the tokens that predict an answer token.
         answers: ``[tokens]`` the predicted answer tokens.
     """
@@ -46,13 +46,13 @@ class Inputs:
 
     @cached_property
     def tokens(self) -> tuple[Tensor, Tensor]:
-        """Rows and positions, each ``[input tokens]``, of all tokens that are no padding; row after row."""
+        """Rows and positions, each ``[input tokens]``, of all tokens that are not padding, row by row."""
         rows, positions = self.mask.nonzero(as_tuple=True)
         return rows, positions
 
 
 def collate(examples: Sequence[Encoded], pad: int, device: torch.device) -> Inputs:
-    """Pads encoded examples to the longest of them."""
+    """Pads encoded examples to the longest one."""
     lengths = [len(example.ids) - 1 for example in examples]
     ids = torch.full((len(examples), max(lengths)), pad)
     mask = torch.zeros_like(ids)
@@ -73,8 +73,8 @@ def collate(examples: Sequence[Encoded], pad: int, device: torch.device) -> Inpu
 class Prefix:
     """Keys and values of a soft prompt, computed once for a whole batch.
 
-    In a causal model they do not depend on what follows, so every row can share them; gradients add up over the
-    rows by themselves.
+    In a causal model they do not depend on what follows, so all rows can share them; autograd sums their gradients
+    over the rows.
 
     Attributes:
         layers: keys and values of each layer, ``[1, heads, length, head size]``.
@@ -90,11 +90,11 @@ class Prefix:
         return [tensor for layer in self.layers for tensor in layer]
 
     def of(self, tensors: Sequence[Tensor]) -> Prefix:
-        """A prefix of this length whose `tensors` are the given ones."""
+        """A prefix of the same length with these `tensors`."""
         return Prefix(tuple(zip(tensors[::2], tensors[1::2], strict=True)), self.length)
 
     def expanded(self, batch: int) -> DynamicCache:
-        """A cache whose rows all see the prefix, and which stores nothing of what follows it."""
+        """A key-value cache that holds the prefix for every row and stores no later tokens."""
         rows = ((keys.expand(batch, -1, -1, -1), values.expand(batch, -1, -1, -1)) for keys, values in self.layers)
         cache = DynamicCache(rows)
         cache.layers = [_ReadOnlyLayer.of(layer) for layer in cache.layers]
@@ -103,7 +103,7 @@ class Prefix:
 
 @dataclass(frozen=True)
 class LeadingPrompt:
-    """A soft prompt that runs once in every pass, in front of packed rows that all read its keys and values.
+    """A soft prompt at the beginning of a packed sequence: it is computed once per pass, and all rows attend to it.
 
     Attributes:
         embeddings: ``[length, hidden]``.
@@ -117,12 +117,12 @@ class LeadingPrompt:
         return [self.embeddings]
 
     def of(self, tensors: Sequence[Tensor]) -> LeadingPrompt:
-        """The prompt whose `tensors` are the given ones."""
+        """A prompt with these `tensors`."""
         return LeadingPrompt(tensors[0])
 
 
-# What stands in front of every row: a prompt that all rows of a pass share, or embeddings that each row repeats.
-Front = Prefix | LeadingPrompt | Tensor
+# A soft prompt as a forward pass takes it: shared by all rows of the pass, or embeddings that each row repeats.
+PromptInput = Prefix | LeadingPrompt | Tensor
 
 
 class _ReadOnlyLayer(DynamicLayer):  # type: ignore[misc]
@@ -130,19 +130,19 @@ class _ReadOnlyLayer(DynamicLayer):  # type: ignore[misc]
 
     @classmethod
     def of(cls, layer: DynamicLayer) -> _ReadOnlyLayer:
-        made = cls()
-        made.lazy_initialization(layer.keys, layer.values)
-        made.keys, made.values = layer.keys, layer.values
-        return made
+        copy = cls()
+        copy.lazy_initialization(layer.keys, layer.values)
+        copy.keys, copy.values = layer.keys, layer.values
+        return copy
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         return torch.cat([self.keys, key_states], dim=-2), torch.cat([self.values, value_states], dim=-2)
 
 
 def shared_prompt(network: PreTrainedModel, prompt: Tensor) -> Prefix | LeadingPrompt:
-    """A soft prompt ``[length, hidden]`` that rows share.
+    """Prepares a soft prompt ``[length, hidden]`` that all rows share.
 
-    Packed rows have it in front of their sequence; for padded rows it runs through the model now.
+    For packed rows it goes to the beginning of their sequence; for padded rows its keys and values are computed here.
     """
     if packs(network):
         return LeadingPrompt(prompt)
@@ -158,37 +158,37 @@ def shared_prompt(network: PreTrainedModel, prompt: Tensor) -> Prefix | LeadingP
     return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers), prompt.shape[0])
 
 
-def answer_logits(network: PreTrainedModel, inputs: Inputs, prompted: Front | None = None) -> Tensor:
+def answer_logits(network: PreTrainedModel, inputs: Inputs, prompted: PromptInput | None = None) -> Tensor:
     """``[tokens, vocab]`` logits that predict the answer tokens.
 
     Args:
-        prompted: a soft prompt in front of every row: shared, or ``[length, hidden]`` embeddings that each row repeats.
+        prompted: a soft prompt before every row: shared, or ``[length, hidden]`` embeddings that each row repeats.
     """
     return logits_and_states(network, inputs, prompted, None)[0]
 
 
 def logits_and_states(
-    network: PreTrainedModel, inputs: Inputs, prompted: Front | None, layer: int | None
+    network: PreTrainedModel, inputs: Inputs, prompted: PromptInput | None, layer: int | None
 ) -> tuple[Tensor, Tensor | None]:
     """`answer_logits`, and ``[input tokens, hidden]`` outputs of a layer for all tokens of `Inputs.tokens`.
 
     Args:
         layer: 1 for the first transformer layer; None for no outputs.
     """
-    arranged = (_packed if packs(network) else _padded)(network, inputs, prompted)
-    predicting = arranged.places(inputs.rows, inputs.positions)
-    with gathering(network, *predicting, trim=layer is None), outputs_of(network, layer) as found:
-        output = network(**arranged.arguments, use_cache=False)
+    layout = (_packed if packs(network) else _padded)(network, inputs, prompted)
+    predicting = layout.index(inputs.rows, inputs.positions)
+    with gathering(network, *predicting, trim=layer is None), outputs_of(network, layer) as outputs:
+        output = network(**layout.arguments, use_cache=False)
     logits = output.logits.reshape(-1, output.logits.shape[-1])
     if layer is None:
         return logits, None
-    # Under gradient checkpointing a layer runs again in the backward pass, when nobody listens any more.
-    (states,) = found
-    rows, positions = arranged.places(*inputs.tokens)
+    # Under gradient checkpointing a layer runs again in the backward pass, but its hook is removed by then.
+    (states,) = outputs
+    rows, positions = layout.index(*inputs.tokens)
     return logits, states[rows.to(states.device), positions.to(states.device)]
 
 
-def answer_states(network: PreTrainedModel, inputs: Inputs, prompted: Front | None = None) -> Tensor:
+def answer_states(network: PreTrainedModel, inputs: Inputs, prompted: PromptInput | None = None) -> Tensor:
     """``[tokens, hidden]`` last-layer states that the LM head turns into `answer_logits`."""
     states: list[Tensor] = []
     head = network.get_output_embeddings()
@@ -201,43 +201,43 @@ def answer_states(network: PreTrainedModel, inputs: Inputs, prompted: Front | No
 
 
 @dataclass(frozen=True)
-class Arranged:
-    """How the rows of a pass are laid before the network.
+class Layout:
+    """How the rows of a pass are laid out in the network's inputs and outputs.
 
     Attributes:
-        arguments: the network's.
-        first: number of positions in front of each row's first token.
-        starts: ``[batch]`` place of each row in one long sequence, or None where every row is a row of the output.
+        arguments: keyword arguments of the network.
+        first: number of positions before each row's first token.
+        starts: ``[batch]`` index of each row's start in the packed sequence, or None if rows are padded.
     """
 
     arguments: dict[str, Any]
     first: int
     starts: Tensor | None = None
 
-    def places(self, rows: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Where in the network's output, ``[batch, length]``, given positions of given rows are."""
+    def index(self, rows: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Index into the network's output, ``[batch, length]``, of each of these positions of these rows."""
         if self.starts is None:
             return rows, positions + self.first
         return torch.zeros_like(rows), self.starts[rows] + positions + self.first
 
 
-def _padded(network: PreTrainedModel, inputs: Inputs, prompted: Front | None) -> Arranged:
+def _padded(network: PreTrainedModel, inputs: Inputs, prompted: PromptInput | None) -> Layout:
     """Rows padded to the longest."""
-    assert not isinstance(prompted, LeadingPrompt), "padded rows can't share a prompt of their own pass"
+    assert not isinstance(prompted, LeadingPrompt), "padded rows can't share a prompt that is part of their own pass"
     batch, length = inputs.ids.shape
     first = prompted.length if isinstance(prompted, Prefix) else 0 if prompted is None else len(prompted)
     mask = torch.cat([inputs.mask.new_ones(batch, first), inputs.mask], dim=1)
     if not isinstance(prompted, Prefix):
-        return Arranged({"attention_mask": mask} | _words(network, inputs, prompted), first)
+        return Layout({"attention_mask": mask} | _words(network, inputs, prompted), first)
     arguments: dict[str, Any] = {"attention_mask": mask, "past_key_values": prompted.expanded(batch)}
     if "position_ids" in inspect.signature(network.forward).parameters:
         arguments["position_ids"] = torch.arange(first, first + length, device=inputs.ids.device)[None]
-    return Arranged(arguments | _words(network, inputs, None), 0)
+    return Layout(arguments | _words(network, inputs, None), 0)
 
 
-def _packed(network: PreTrainedModel, inputs: Inputs, prompted: Front | None) -> Arranged:
+def _packed(network: PreTrainedModel, inputs: Inputs, prompted: PromptInput | None) -> Layout:
     """All rows in one sequence."""
-    assert not isinstance(prompted, Prefix), "packed rows read no keys from outside their sequence"
+    assert not isinstance(prompted, Prefix), "packed rows can't attend to keys outside their sequence"
     embeddings = prompted if isinstance(prompted, Tensor) else None
     first = 0 if embeddings is None else len(embeddings)
     leading = prompted.embeddings if isinstance(prompted, LeadingPrompt) else None
@@ -249,11 +249,11 @@ def _packed(network: PreTrainedModel, inputs: Inputs, prompted: Front | None) ->
     if leading is not None:
         kind, words = "inputs_embeds", network.get_input_embeddings()(words)
         words = torch.cat([leading.to(words.dtype), words])
-    return Arranged(packing.arguments() | {kind: words[None]}, first, packing.starts)
+    return Layout(packing.arguments() | {kind: words[None]}, first, packing.starts)
 
 
 def _words(network: PreTrainedModel, inputs: Inputs, prompt: Tensor | None) -> dict[str, Tensor]:
-    """Token ids ``[batch, length]``, or embeddings ``[batch, prompt + length, hidden]`` with the prompt in front."""
+    """Token ids ``[batch, length]``, or embeddings ``[batch, prompt + length, hidden]`` that begin with the prompt."""
     if prompt is None:
         return {"input_ids": inputs.ids}
     words = network.get_input_embeddings()(inputs.ids)

@@ -1,4 +1,4 @@
-"""Leaves out of a forward pass what no prediction depends on: logits, and the last layer, at all other places."""
+"""Computes logits and the last feed-forward block only at positions that predict an answer token."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def gathering(network: PreTrainedModel, rows: Tensor, positions: Tensor, trim: bool) -> Iterator[None]:
-    """Within the block the LM head sees only the hidden states at the given places.
+    """Passes only the hidden states at these positions to the LM head within the block.
 
-    A hook on the head keeps whatever an architecture does behind it (scaling, soft-capping).
+    It is a hook on the head, so whatever an architecture does after it (scaling, soft-capping) still happens.
 
     Args:
-        trim: whether the last layer's feed-forward block may leave out all other places, too.
+        trim: whether the last layer's feed-forward block may skip all other positions, too.
     """
 
     def gather(_: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -44,25 +44,25 @@ def gathering(network: PreTrainedModel, rows: Tensor, positions: Tensor, trim: b
 
 @contextmanager
 def outputs_of(network: PreTrainedModel, layer: int | None) -> Iterator[list[Tensor]]:
-    """Within the block the outputs of a transformer layer are collected, ``[batch, length, hidden]`` for each run.
+    """Collects the outputs of a transformer layer within the block, one ``[batch, length, hidden]`` per forward pass.
 
-    What transformers calls the last hidden state is behind the final norm; this is in front of it, as with the
-    other layers.
+    The last layer's output, like the others', is taken before the final norm; what transformers calls the last hidden
+    state comes after it.
 
     Args:
-        layer: 1 for the first; None for none.
+        layer: 1 for the first layer; None to collect nothing.
     """
-    found: list[Tensor] = []
+    outputs: list[Tensor] = []
     if layer is None:
-        yield found
+        yield outputs
         return
 
     def keep(_: torch.nn.Module, __: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
-        found.append(output if isinstance(output, Tensor) else output[0])
+        outputs.append(output if isinstance(output, Tensor) else output[0])
 
     handle = _layers(network)[layer - 1].register_forward_hook(keep)
     try:
-        yield found
+        yield outputs
     finally:
         handle.remove()
 
@@ -75,9 +75,9 @@ def _layers(network: PreTrainedModel) -> torch.nn.ModuleList:
 
 
 def _last_feed_forward(network: PreTrainedModel) -> torch.nn.Module | None:
-    """The last layer's feed-forward block, where it may run at some places of a packed sequence only.
+    """The last layer's feed-forward block if it may run at some positions of a packed sequence only, else None.
 
-    Not for padded rows, and not under gradient checkpointing, which runs layers again when the hooks are gone.
+    None for padded rows, and under gradient checkpointing, which runs layers again after the hooks are removed.
     """
     layers = [module for module in network.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not layers or not packs(network) or (layers[-1].gradient_checkpointing and layers[-1].training):
@@ -87,7 +87,7 @@ def _last_feed_forward(network: PreTrainedModel) -> torch.nn.Module | None:
 
 
 def _only_at(block: torch.nn.Module, positions: Tensor) -> list[RemovableHandle]:
-    """Runs a block ``[1, tokens, hidden]`` at some tokens; its output is zero at all others."""
+    """Runs a block ``[1, tokens, hidden]`` at these positions only; its output is zero at all others."""
     tokens: list[int] = []
 
     def before(_: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -14,8 +14,8 @@ from torch import Tensor
 from unlearnbench.engine.batching import packed_passes, padded_passes
 from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.forward import (
-    Front,
     Inputs,
+    PromptInput,
     answer_logits,
     answer_states,
     collate,
@@ -29,7 +29,7 @@ from unlearnbench.engine.precision import CastWeights, Precision
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class LanguageModel:
         network: the transformers model.
         pad: token id used as padding (masked, so any will do).
         compute_dtype: precision of matrix products; float32 means no autocast.
-        tokens_per_pass: tokens in one forward pass, at most (one example always fits); a soft prompt counts with
-            every row that it stands in front of.
-        prompt: ``[tokens, hidden]`` soft prompt in front of every input, or None.
-        shared_prefix: whether the soft prompt is shared by the rows instead of standing in every row.
+        tokens_per_pass: maximum number of tokens in one forward pass (a single example always runs); a soft prompt
+            counts once for every row that repeats it.
+        prompt: ``[tokens, hidden]`` soft prompt before every input, or None.
+        shared_prefix: whether all rows share the soft prompt; if not, each row repeats it.
     """
 
     network: PreTrainedModel
@@ -54,12 +54,12 @@ class LanguageModel:
     shared_prefix: bool = True
 
     def with_prompt(self, prompt: Tensor, shared: bool) -> LanguageModel:
-        """The same network with a soft prompt in front of every input."""
+        """The same network with a soft prompt before every input."""
         return replace(self, prompt=prompt, shared_prefix=shared)
 
     @property
     def device(self) -> torch.device:
-        """Where inputs go."""
+        """The device of the inputs."""
         return self.network.get_input_embeddings().weight.device  # type: ignore[no-any-return]
 
     @property
@@ -69,12 +69,12 @@ class LanguageModel:
 
     @property
     def budget(self) -> int:
-        """Padded tokens in one forward pass, at most."""
+        """Maximum number of tokens in one forward pass, padding included."""
         return self.tokens_per_pass or self.precision.tokens_per_pass
 
     @property
     def precision(self) -> Precision:
-        """What is computed in which precision."""
+        """The precision of weights and computations."""
         return Precision(self.device.type, self.network.dtype, self.compute_dtype)
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -82,19 +82,23 @@ class LanguageModel:
         return self.precision.autocast()
 
     def room(self, virtual_tokens: int | None = None) -> int | None:
-        """Tokens that a row may have behind the soft prompt (or another one); None for any number."""
-        known = positions(self.network.config)
-        front = (0 if self.prompt is None else len(self.prompt)) if virtual_tokens is None else virtual_tokens
-        return None if known is None else known - front
+        """Maximum number of tokens of a row after the soft prompt; None if there is no limit.
 
-    def passes(self, encoded: Sequence[Encoded], budget: int, front: int = 0) -> Iterator[list[int]]:
+        Args:
+            virtual_tokens: length of another soft prompt than the model's own.
+        """
+        known = positions(self.network.config)
+        prefix = (0 if self.prompt is None else len(self.prompt)) if virtual_tokens is None else virtual_tokens
+        return None if known is None else known - prefix
+
+    def passes(self, encoded: Sequence[Encoded], budget: int, prefix: int = 0) -> Iterator[list[int]]:
         """Indices of the examples of each forward pass of at most `budget` tokens, shortest examples first.
 
         Args:
-            front: tokens that stand in front of every row.
+            prefix: number of virtual tokens that every row repeats.
         """
         cut = packed_passes if packs(self.network) else padded_passes
-        return cut([front + len(example.ids) - 1 for example in encoded], budget)
+        return cut([prefix + len(example.ids) - 1 for example in encoded], budget)
 
     def predict(self, encoded: Sequence[Encoded]) -> Iterator[tuple[list[int], Inputs, Tensor]]:
         """Indices, inputs and ``[tokens, vocab]`` logits, pass by pass, shortest examples first."""
@@ -108,7 +112,7 @@ class LanguageModel:
     def hidden_states(self, encoded: Sequence[Encoded], layer: int) -> Iterator[tuple[list[int], Tensor]]:
         """Indices of examples, and ``[input tokens, hidden]`` outputs of a layer for all of their tokens in turn."""
 
-        def forward(network: PreTrainedModel, inputs: Inputs, prompted: Front | None) -> Tensor:
+        def forward(network: PreTrainedModel, inputs: Inputs, prompted: PromptInput | None) -> Tensor:
             states = logits_and_states(network, inputs, prompted, layer)[1]
             assert states is not None
             return states
@@ -125,11 +129,11 @@ class LanguageModel:
         return torch.stack([row for row in rows if row is not None])
 
     def _passes(
-        self, encoded: Sequence[Encoded], forward: Callable[[PreTrainedModel, Inputs, Front | None], Tensor]
+        self, encoded: Sequence[Encoded], forward: Callable[[PreTrainedModel, Inputs, PromptInput | None], Tensor]
     ) -> Iterator[tuple[list[int], Inputs, Tensor]]:
         """Runs `forward` pass by pass.
 
-        Each pass enters inference mode and autocast itself: between two passes the caller's own modes hold.
+        Each pass enters inference mode and autocast itself; between two passes the caller's own modes apply.
         """
         self.network.eval()
         weights = CastWeights(self.network, self.precision, trains=False)
@@ -140,12 +144,12 @@ class LanguageModel:
             with torch.inference_mode(), self.autocast(), weights.in_place():
                 return inputs, forward(self.network, inputs, prompted)
 
-        front = len(prompted) if isinstance(prompted, Tensor) else 0
-        for indices, (inputs, found) in self.halving(self.passes(encoded, self.budget, front), run):
-            yield indices, inputs, found
+        prefix = len(prompted) if isinstance(prompted, Tensor) else 0
+        for indices, (inputs, output) in self.halving(self.passes(encoded, self.budget, prefix), run):
+            yield indices, inputs, output
 
-    def _prompted(self, weights: CastWeights) -> Front | None:
-        """What stands in front of every row."""
+    def _prompted(self, weights: CastWeights) -> PromptInput | None:
+        """The soft prompt as forward passes take it."""
         if self.prompt is None:
             return None
         prompt = self.prompt.to(self.device, self.network.dtype)
@@ -155,18 +159,18 @@ class LanguageModel:
             return shared_prompt(self.network, prompt)
 
     def halving(
-        self, groups: Iterable[list[int]], run: Callable[[list[int]], Found]
-    ) -> Iterator[tuple[list[int], Found]]:
-        """Each group and what `run` makes of it; a group that does not fit into memory is cut in two."""
+        self, groups: Iterable[list[int]], run: Callable[[list[int]], Result]
+    ) -> Iterator[tuple[list[int], Result]]:
+        """Yields each group with the result of `run`; a group that does not fit into memory is split in two."""
         waiting = deque(groups)
         while waiting:
             indices = waiting.popleft()
             try:
-                found = run(indices)
+                result = run(indices)
             except torch.OutOfMemoryError:
                 if len(indices) == 1:
                     raise
                 half = len(indices) // 2
                 waiting.extendleft([indices[half:], indices[:half]])
                 continue
-            yield indices, found
+            yield indices, result

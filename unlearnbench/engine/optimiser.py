@@ -19,14 +19,14 @@ def make_optimiser(
     Weights in bfloat16 are updated in float32 (`SplitFloat32`).
     """
 
-    def make(some: list[Tensor]) -> torch.optim.Optimizer:
+    def make(tensors: list[Tensor]) -> torch.optim.Optimizer:
         if name == "adamw":
-            return torch.optim.AdamW(some, lr=learning_rate, weight_decay=weight_decay, fused=True)
+            return torch.optim.AdamW(tensors, lr=learning_rate, weight_decay=weight_decay, fused=True)
         from bitsandbytes.optim import AdamW8bit, PagedAdamW8bit
 
         kind = AdamW8bit if name == "adamw-8bit" else PagedAdamW8bit
-        made: torch.optim.Optimizer = kind(some, lr=learning_rate, weight_decay=weight_decay)
-        return made
+        optimiser: torch.optim.Optimizer = kind(tensors, lr=learning_rate, weight_decay=weight_decay)
+        return optimiser
 
     if any(parameter.dtype == torch.bfloat16 for parameter in parameters):
         return SplitFloat32(parameters, make, learning_rate)
@@ -42,7 +42,7 @@ class SplitFloat32(torch.optim.Optimizer):
     joined, updated and split again one tensor at a time.
 
     Args:
-        make: the optimiser of some float32 tensors; each weight gets its own.
+        make: makes the optimiser of a list of float32 tensors; each weight gets its own.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class SplitFloat32(torch.optim.Optimizer):
             value.data, value.grad = value.new_empty(0), None
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` puts in place; the learning rate is the schedule's."""
+        """The state that `load_state_dict` restores; the learning rate comes from the schedule."""
         states = {
             index: {**self.state[parameter], "optimiser": optimiser.state_dict()["state"].get(0, {})}
             for index, (parameter, optimiser) in enumerate(zip(self._parameters, self._optimisers, strict=True))
@@ -85,7 +85,7 @@ class SplitFloat32(torch.optim.Optimizer):
         return {"state": states, "param_groups": super().state_dict()["param_groups"]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Puts the state of `state_dict` in place."""
+        """Restores the state of `state_dict`."""
         for index, saved in state_dict["state"].items():
             parameter, optimiser = self._parameters[index], self._optimisers[index]
             optimiser.load_state_dict({**optimiser.state_dict(), "state": {0: saved["optimiser"]}})
@@ -94,13 +94,13 @@ class SplitFloat32(torch.optim.Optimizer):
 
 
 def joined(rounded: Tensor, rest: Tensor) -> Tensor:
-    """The float32 value of a bfloat16 tensor and the bits that `split` found between the two."""
+    """The float32 value of a bfloat16 tensor and the difference of bits that `split` has computed."""
     bits = rounded.detach().view(torch.int16).int()
     return bits.bitwise_left_shift_(16).add_(rest).view(torch.float32)
 
 
 def split(value: Tensor, rounded: Tensor, rest: Tensor) -> None:
-    """Writes a float32 value as the nearest bfloat16 number and the difference of their bits (int16, exact)."""
+    """Splits a float32 value into the nearest bfloat16 number and the difference of their bits (int16, exact)."""
     bits = value.detach().view(torch.int32)
     high = (bits + 2**15).bitwise_right_shift_(16)
     rounded.detach().view(torch.int16).copy_(high)

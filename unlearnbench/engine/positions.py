@@ -1,4 +1,4 @@
-"""How many tokens of a row a network can tell apart by their positions."""
+"""How many positions of a row a network supports."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ if TYPE_CHECKING:
 
 
 def positions(config: PreTrainedConfig) -> int | None:
-    """The number of positions that mean the same in every row; None for any number (ALiBi, state-space models).
+    """Number of positions that mean the same in every row; None if there is no limit (ALiBi, state-space models).
 
-    A table of learned positions ends there, and rotary positions were trained no further. Those of kind "longrope"
-    turn at another pace as soon as one row of a pass is longer than their original context, those of kind "dynamic"
-    beyond the configured one; up to there a row does not depend on its neighbours.
+    A table of learned positions ends there, and rotary positions were not trained beyond it. Rotary positions of kind
+    "longrope" change their frequencies as soon as one row of a pass is longer than their original context, those of
+    kind "dynamic" as soon as one is longer than the configured context; up to there a row does not depend on the other
+    rows of its pass.
     """
     own: Any = config.get_text_config()
     limits = [getattr(own, "max_position_embeddings", None)]

@@ -1,7 +1,7 @@
-"""What is computed in which precision: the one place that knows it for a device and a data type.
+"""Decides what is computed in which precision, by device and data type; nothing else does.
 
-The values for a CPU were measured; the table is in docs/engine.md. None was measured on a GPU, where autocast and the
-kernels' own precision are left as they are.
+The values for a CPU were measured; the table is in docs/engine.md. Those for a GPU were not measured: there, autocast
+and the kernels' own precision are left unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Precision:
 
     Attributes:
         device: type of the device, "cpu" or "cuda".
-        weights: precision in which weights are kept.
+        weights: precision in which weights are stored.
         compute: precision of matrix products.
     """
 
@@ -35,7 +35,7 @@ class Precision:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether matrix products have another precision than the weights."""
+        """Whether matrix products have lower precision than the weights."""
         return self.compute != torch.float32 and self.weights == torch.float32
 
     @property
@@ -45,11 +45,11 @@ class Precision:
 
     @property
     def tokens_per_pass(self) -> int:
-        """Tokens of one forward pass, if the configuration does not say.
+        """Number of tokens in one forward pass, if the configuration does not set it.
 
-        On a CPU they keep activations small beside the weights, and matrix products near their best rate. Values in
-        bfloat16 take half the memory, and the fixed work of a pass (gradients of all weights) weighs more beside
-        matrix products that are so much faster.
+        On a CPU, activations then stay small compared with the weights, and matrix products run near their best rate.
+        Activations in bfloat16 take half the memory, and its matrix products are so much faster that the fixed cost of
+        a pass (gradients of all weights) weighs more: both allow for longer passes.
         """
         if self.device == "cuda":
             return 32768
@@ -61,7 +61,7 @@ class Precision:
 
 
 def attention_dtype(device: str) -> torch.dtype | None:
-    """What attention computes in; None: whatever its inputs and autocast say.
+    """The precision of attention; None if its inputs and autocast decide.
 
     On a CPU always float32: the backward pass of flash attention takes five times as long in bfloat16.
     """
@@ -71,8 +71,9 @@ def attention_dtype(device: str) -> torch.dtype | None:
 class CastWeights:
     """The weights of a network's linear layers in the precision of matrix products.
 
-    Frozen weights are cast once, when this is made; weights that require gradients once per step, and their gradients
-    arrive at the weights themselves. Everything else (embeddings, norms) keeps its precision, as under autocast.
+    Frozen weights are cast once, on construction. Weights that require gradients are cast once per step, and their
+    gradients flow back to the weights themselves. All others (embeddings, norms) keep their precision, as under
+    autocast.
 
     Args:
         trains: whether the steps compute gradients of weights; if not, all weights are cast once.
@@ -94,7 +95,7 @@ class CastWeights:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within the block, which holds all forward and backward passes of a step, the network computes with them."""
+        """Makes the network compute with the cast weights; every pass of a step runs in the block."""
         cast: dict[nn.Parameter, Tensor] = dict(self._frozen)
         try:
             for module, name, parameter in self._places:

@@ -1,4 +1,4 @@
-"""What a network can do, found out by trying it on a few tokens."""
+"""Finds out what a network can do by running it on a few tokens."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from unlearnbench.engine.packing import packs, replace_attention
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# What an architecture raises where it can't do something.
+# Errors that architectures raise if they can't do something.
 REFUSALS = (AttributeError, KeyError, TypeError, ValueError, RuntimeError)
 
 
 @torch.no_grad()
 def runs(network: PreTrainedModel) -> bool:
-    """Whether the network computes anything at all; some read weights in a way that 4-bit ones do not support."""
+    """Whether the network runs at all; some read weights in a way that 4-bit ones do not support."""
     try:
         answer_logits(network, _inputs(network.get_input_embeddings().weight.device))
     except REFUSALS:
@@ -30,10 +30,10 @@ def runs(network: PreTrainedModel) -> bool:
 
 @torch.no_grad()
 def can_share_prefix(network: PreTrainedModel, prompt: Tensor) -> bool:
-    """Whether a prompt that runs once predicts what a prompt in every row predicts.
+    """Whether a prompt that all rows share gives the same predictions as one that each row repeats.
 
-    True for causal attention with a key-value cache (LLaMA, OPT, GPT-2, ...); false for models that keep a state
-    of another kind.
+    True for causal attention with a key-value cache (LLaMA, OPT, GPT-2, ...); false for models that keep another kind
+    of state.
     """
     inputs = _inputs(prompt.device)
     try:
@@ -45,10 +45,10 @@ def can_share_prefix(network: PreTrainedModel, prompt: Tensor) -> bool:
 
 @torch.no_grad()
 def enable_packing(network: PreTrainedModel) -> bool:
-    """Lets the network run packed sequences if it predicts the same with them as with padded rows.
+    """Makes the network run packed sequences if its predictions for them are those for padded rows.
 
-    True for causal attention over whole rows that transformers lets us replace (LLaMA, OPT, GPT-2, ...); false for
-    sliding windows, ALiBi and models that keep a state of another kind, which then run padded rows.
+    True for causal attention over whole rows that transformers allows to replace (LLaMA, OPT, GPT-2, ...); false for
+    sliding windows, ALiBi and models that keep another kind of state, which then run padded rows.
     """
     before = network.config._attn_implementation
     if before != "sdpa" or has_windows(network):
@@ -62,15 +62,15 @@ def enable_packing(network: PreTrainedModel) -> bool:
         packed = torch.full_like(padded, torch.nan)
     if not _same(packed, padded):
         network.set_attn_implementation(before)
-    # Some architectures (Falcon) take their old attention back without a word.
+    # Some architectures (Falcon) silently go back to their own attention.
     return packs(network)
 
 
 def has_windows(network: PreTrainedModel) -> bool:
-    """Whether some layer does not see the whole row; a trial on short rows would not show that."""
+    """Whether some layer does not attend to the whole row; a test on short rows would not show that."""
     config = network.config
     kinds = getattr(config, "layer_types", None)
-    # Some configurations carry the width of a window that none of their layers has.
+    # Some configurations set the width of a window although none of their layers uses one.
     return set(kinds) != {"full_attention"} if kinds else getattr(config, "sliding_window", None) is not None
 
 

@@ -1,6 +1,6 @@
-"""What the base model computes, once per split and kept on disk.
+"""Reference values of the base model, computed once per split and kept on disk.
 
-No method ever needs a second model in memory: the KL term reads one row of the full distribution per answer token
+So no method needs a second model in memory: the KL term reads one row of the full distribution per answer token
 (float16, memory-mapped), NPO one number per example, a loss on hidden states one row per input token (float16).
 """
 
@@ -33,7 +33,7 @@ class Reference:
         kind: "distribution": `values` is ``[tokens, vocab]`` float16, all answer tokens one after the other;
             "log_probability": `values` is ``[examples]`` float32;
             "hidden_states": `values` is ``[input tokens, hidden]`` float16.
-        starts: ``[examples + 1]``, where each example's rows begin in `values` (not for "log_probability").
+        starts: ``[examples + 1]``, index of each example's first row in `values` (not for "log_probability").
     """
 
     kind: ReferenceKind
@@ -41,10 +41,10 @@ class Reference:
     starts: NDArray[np.int64]
 
     def rows(self, examples: Sequence[int], device: torch.device) -> Tensor:
-        """The values of some examples in their order, in float32."""
+        """The values of these examples in this order, in float32."""
         if self.kind == "log_probability":
             return torch.from_numpy(self.values[list(examples)].astype(np.float32)).to(device)
-        return torch.from_numpy(np.asarray(self.values[_places(self.starts, examples)])).to(device).float()
+        return torch.from_numpy(np.asarray(self.values[_value_rows(self.starts, examples)])).to(device).float()
 
 
 def reference(
@@ -55,12 +55,12 @@ def reference(
     model_key: str,
     layer: int | None = None,
 ) -> Reference:
-    """The reference of a split, from `folder` where it has been computed before.
+    """The reference values of a split, read from `folder` if they have been computed before.
 
     Args:
-        model: with the base model's weights.
-        model_key: names the model with all that decides what it computes.
-        layer: whose outputs "hidden_states" are.
+        model: has the base model's weights.
+        model_key: identifies the model and everything else that determines what it computes.
+        layer: the layer whose outputs "hidden_states" are.
     """
     identity: list[Any] = [model_key, [e.ids for e in encoded], [e.answer_start for e in encoded]]
     if kind == "hidden_states":
@@ -94,7 +94,7 @@ def _compute(
     if kind == "hidden_states":
         assert layer is not None
         for indices, states in model.hidden_states(encoded, layer):
-            values[_places(starts, indices)] = states.half().cpu().numpy()
+            values[_value_rows(starts, indices)] = states.half().cpu().numpy()
         values.flush()
         return
     for indices, inputs, logits in model.predict(encoded):
@@ -104,17 +104,17 @@ def _compute(
             sums = torch.zeros(len(indices), device=chosen.device).index_add(0, inputs.rows, chosen)
             values[indices] = sums.cpu().numpy()
         else:
-            values[_places(starts, indices)] = distribution.half().cpu().numpy()
+            values[_value_rows(starts, indices)] = distribution.half().cpu().numpy()
     values.flush()
 
 
 def _reserve(file: Path) -> None:
-    """Takes the room of a file on the disk: writing to a map of a file kills the process if the disk is full."""
+    """Allocates a file's space on the disk: writing to a memory map kills the process if the disk is full."""
     if hasattr(os, "posix_fallocate"):
         with file.open("r+b") as opened:
             os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
-def _places(starts: NDArray[np.int64], examples: Sequence[int]) -> NDArray[np.int64]:
+def _value_rows(starts: NDArray[np.int64], examples: Sequence[int]) -> NDArray[np.int64]:
     """Rows of `Reference.values` that belong to the examples, in their order."""
     return np.concatenate([np.arange(starts[i], starts[i + 1]) for i in examples] or [np.zeros(0, int)])

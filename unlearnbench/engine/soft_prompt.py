@@ -1,4 +1,4 @@
-"""The soft prompt as a trainable module, and as the PEFT adapter it is saved as."""
+"""The soft prompt as a trainable module, and as a saved PEFT adapter."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def save_adapter(
 ) -> None:
     """Writes ``[tokens, hidden]`` virtual tokens as a PEFT prompt-tuning adapter.
 
-    ``PeftModel.from_pretrained(model, folder)`` loads it; the MLP is not needed any more. `base` is what the
-    adapter's config names as its base model, `revision` its commit on the hub.
+    ``PeftModel.from_pretrained(model, folder)`` loads it, without the MLP. `base` is the base model that the adapter's
+    config names, `revision` its commit on the hub.
     """
     from peft import PromptTuningConfig
     from safetensors.torch import save_file
@@ -76,7 +76,7 @@ def save_adapter(
         num_virtual_tokens=tokens,
         token_dim=size,
         num_transformer_submodules=1,
-        # PEFT wants a number, which prompt tuning does not use; state-space models have no heads.
+        # PEFT requires a number, which prompt tuning does not use; state-space models have no heads.
         num_attention_heads=getattr(shape, "num_attention_heads", 1),
         num_layers=shape.num_hidden_layers,
         inference_mode=True,
@@ -92,7 +92,7 @@ def load_adapter(folder: Path) -> Tensor:
     """``[tokens, hidden]`` virtual tokens of a saved adapter.
 
     Raises:
-        UserError: the folder's files are not those of an adapter; somebody else may have made them.
+        UserError: the folder, which may come from somebody else, does not contain an adapter.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

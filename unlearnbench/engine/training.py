@@ -34,7 +34,7 @@ class Optimisation:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training run is."""
+    """How far a training run has got."""
 
     step: int
     steps: int
@@ -54,7 +54,7 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What a training run did."""
+    """Summary of a training run."""
 
     steps: int
     first_loss: float
@@ -73,8 +73,8 @@ def train(
     """Minimises the loss that `step` differentiates over `items` training items.
 
     Args:
-        checkpoints: where snapshots are taken, and where a killed run's are found; it then goes on from the last
-            one to the result that it would have had.
+        checkpoints: saves snapshots; if a killed run has left one, training resumes from it and reaches the same
+            result.
 
     Raises:
         DivergedError: a loss or gradient was not finite.
@@ -121,5 +121,5 @@ def _warmup_then_cosine(warmup_ratio: float, steps: int) -> Callable[[int], floa
 
 
 def trainable_count(parameters: Iterable[Tensor]) -> int:
-    """Number of trained values."""
+    """Number of trainable values."""
     return sum(parameter.numel() for parameter in parameters if parameter.requires_grad)

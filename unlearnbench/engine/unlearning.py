@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unlearnbench.contract.batch import Batch, Part, PartName
 from unlearnbench.engine.encoded import Encoded
-from unlearnbench.engine.forward import Front, Inputs, collate, logits_and_states, shared_prompt
+from unlearnbench.engine.forward import Inputs, PromptInput, collate, logits_and_states, shared_prompt
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.precision import CastWeights
 from unlearnbench.engine.reference import Reference
@@ -20,7 +20,7 @@ from unlearnbench.engine.soft_prompt import TrainablePrompt
 
 
 class Loss(Protocol):
-    """What the engine asks of a method."""
+    """What the engine needs of a method."""
 
     def loss(self, batch: Batch) -> Tensor:
         """The scalar to minimise."""
@@ -38,7 +38,7 @@ class TrainingSet:
 
     @property
     def forget_size(self) -> int:
-        """Number of forget examples, 0 when the method does not see them."""
+        """Number of forget examples, 0 if the method does not see them."""
         return max((len(rows) for name, rows in self.parts.items() if name != "retain"), default=0)
 
     @property
@@ -55,11 +55,11 @@ class TrainingSet:
 
 @dataclass
 class UnlearningStep:
-    """Gradients of a method's loss, in as many passes as memory asks for.
+    """Computes the gradients of a method's loss, in as many passes as memory requires.
 
     Attributes:
-        prompt: the soft prompt in training, or None when the weights are trained.
-        shared_prefix: whether the soft prompt is shared by the rows instead of standing in every row.
+        prompt: the soft prompt that is trained, or None if the weights are trained.
+        shared_prefix: whether all rows share the soft prompt; if not, each row repeats it.
         budget: tokens in one pass; halved when a pass runs out of memory, which does not change the result.
         layer: the layer whose outputs the method's loss reads, or None.
     """
@@ -87,14 +87,14 @@ class UnlearningStep:
 
     def _attempt(self, rows: list[tuple[PartName, int]]) -> float:
         total = 0.0
-        front = 0 if self.prompt is None or self.shared_prefix else self.prompt.tokens
+        prefix = 0 if self.prompt is None or self.shared_prefix else self.prompt.tokens
         with self._weights.in_place(), self._prompted() as prompted:
-            for indices in self.model.passes([self.data.parts[name][i] for name, i in rows], self.budget, front):
+            for indices in self.model.passes([self.data.parts[name][i] for name, i in rows], self.budget, prefix):
                 total += self._pass([rows[i] for i in indices], rows, prompted)
         return total
 
     def _pass(
-        self, rows: list[tuple[PartName, int]], step: list[tuple[PartName, int]], prompted: Front | None
+        self, rows: list[tuple[PartName, int]], step: list[tuple[PartName, int]], prompted: PromptInput | None
     ) -> float:
         encoded = [self.data.parts[name][i] for name, i in rows]
         inputs = collate(encoded, self.model.pad, self.model.device)
@@ -140,8 +140,8 @@ class UnlearningStep:
         )
 
     @contextmanager
-    def _prompted(self) -> Iterator[Front | None]:
-        """What stands in front of the step's inputs; its gradient flows to the soft prompt once, at the end."""
+    def _prompted(self) -> Iterator[PromptInput | None]:
+        """The soft prompt as the step's passes take it; its gradient flows back once, at the end of the block."""
         if self.prompt is None:
             yield None
             return

@@ -1,4 +1,4 @@
-"""What a model writes on its own after a prompt."""
+"""Greedy generation: what a model writes after a prompt."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def write(model: LanguageModel, encoded: Sequence[Encoded]) -> list[tuple[int, ...]]:
     """Greedy continuations of the prompts of `encoded`, each at most as long as the example's answer.
 
-    Fine-tuning teaches answers but not where to stop, so the right answer's number of tokens is the limit; an
-    end-of-text token ends a continuation before it.
+    Fine-tuning teaches answers but not where to stop, so the number of tokens of the right answer is the limit; an
+    end-of-text token ends a continuation earlier.
     """
-    front = 0 if model.prompt is None else len(model.prompt)
+    prefix = 0 if model.prompt is None else len(model.prompt)
     written: list[tuple[int, ...]] = [()] * len(encoded)
-    groups = padded_passes([front + len(example.ids) for example in encoded], model.budget)
-    for indices, rows in model.halving(groups, lambda some: _continue(model, [encoded[i] for i in some])):
+    groups = padded_passes([prefix + len(example.ids) for example in encoded], model.budget)
+    for indices, rows in model.halving(groups, lambda group: _continue(model, [encoded[i] for i in group])):
         for index, row in zip(indices, rows, strict=True):
             written[index] = row
     return written
@@ -44,13 +44,13 @@ def _continue(model: LanguageModel, encoded: Sequence[Encoded]) -> list[tuple[in
     )
     embeddings, mask = _left_padded(model, [example.ids[: example.answer_start] for example in encoded])
     with model.autocast(), _only(settings, network):
-        found = network.generate(inputs_embeds=embeddings, attention_mask=mask, generation_config=settings).tolist()
-    return [_until(row[:limit], ends) for row, limit in zip(found, limits, strict=True)]
+        output = network.generate(inputs_embeds=embeddings, attention_mask=mask, generation_config=settings).tolist()
+    return [_until(row[:limit], ends) for row, limit in zip(output, limits, strict=True)]
 
 
 @contextmanager
 def _only(settings: GenerationConfig, network: PreTrainedModel) -> Iterator[None]:
-    """Takes the place of a model's own settings, which fill in what others leave open: a repetition penalty, say."""
+    """Replaces the model's own settings, which would fill in those that are not set, such as a repetition penalty."""
     own, network.generation_config = network.generation_config, settings
     try:
         yield
@@ -61,8 +61,8 @@ def _only(settings: GenerationConfig, network: PreTrainedModel) -> Iterator[None
 def _left_padded(model: LanguageModel, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Embeddings ``[batch, length, hidden]`` of soft prompt and prompt, padded on the left, and their mask."""
     words = model.network.get_input_embeddings()
-    front = [] if model.prompt is None else [model.prompt.to(model.device, words.weight.dtype)]
-    rows = [torch.cat([*front, words(torch.tensor(list(ids), device=model.device))]) for ids in prompts]
+    prefix = [] if model.prompt is None else [model.prompt.to(model.device, words.weight.dtype)]
+    rows = [torch.cat([*prefix, words(torch.tensor(list(ids), device=model.device))]) for ids in prompts]
     masks = [torch.ones(len(row), dtype=torch.long, device=model.device) for row in rows]
     padded = [torch.nn.utils.rnn.pad_sequence(some, batch_first=True, padding_side="left") for some in (rows, masks)]
     return padded[0], padded[1]
@@ -74,5 +74,5 @@ def _end_tokens(model: LanguageModel) -> list[int]:
 
 
 def _until(tokens: Sequence[int], ends: Sequence[int]) -> tuple[int, ...]:
-    """The tokens before the first that ends a text."""
+    """The tokens before the first end-of-text token."""
     return tuple(tokens[: next((i for i, token in enumerate(tokens) if token in ends), len(tokens))])

@@ -1,4 +1,4 @@
-"""Every family of causal language models: the engine against plain transformers, and a model saved and put back."""
+"""Every family of causal language models: the engine compared with plain transformers, and saving and restoring."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_lora_finds_its_modules_and_is_merged(family: str, folder: Path, tmp_pat
         assert not torch.allclose(changed, torch.cat(predictions(LanguageModel(loaded(folder), pad=0), encoded)))
 
 
-def test_the_pages_name_the_families_without_a_faster_path() -> None:
+def test_docs_list_the_families_without_a_faster_path() -> None:
     page = (Path(__file__).parents[2] / "docs" / "engine.md").read_text(encoding="utf-8")
     for families, way in ((NOT_PACKED, "padded rows"), (NOT_SHARED, "a prompt in every row")):
         (line,) = (line for line in page.splitlines() if line.startswith(f"| {way} |"))
@@ -249,7 +249,7 @@ def test_lora_goes_to_queries_and_values_whatever_they_are_called(name: str, exp
     assert lora_targets(tiny(name)) == expected
 
 
-def test_checkpointing_that_a_family_lacks_is_named(tmp_path: Path) -> None:
+def test_unsupported_gradient_checkpointing_is_reported(tmp_path: Path) -> None:
     tiny("gpt2").save_pretrained(tmp_path)
     loaded(tmp_path, gradient_checkpointing=True)
     tiny("openai-gpt").save_pretrained(tmp_path / "openai-gpt")

@@ -1,4 +1,4 @@
-"""Estimates of memory against counted tensors."""
+"""Memory estimates, compared with counted tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unlearnbench.models.memory import ModelSize, peak_bytes
 SIZE = ModelSize(parameters=1000, layers=2, hidden=8, intermediate=16)
 
 
-def test_activations_are_what_a_step_holds() -> None:
+def test_estimated_activations_are_those_that_a_step_keeps() -> None:
     """Difference between four layers and two, so that embedding and head cancel out; tokens padded to one length."""
     kept = []
     for layers in (2, 4):
@@ -54,7 +54,7 @@ def test_bytes_per_weight(config: ModelConfig, trains_weights: bool, expected: i
     assert peak_bytes(SIZE, config, compute, 0, trains_weights) == 1000 * expected
 
 
-def test_checkpointing_keeps_less() -> None:
+def test_gradient_checkpointing_keeps_fewer_activations() -> None:
     plain = peak_bytes(SIZE, ModelConfig(), "float32", 100, trains_weights=True)
     checkpointed = peak_bytes(SIZE, ModelConfig(gradient_checkpointing=True), "float32", 100, trains_weights=True)
     assert checkpointed < plain

@@ -1,4 +1,4 @@
-"""Names of models, and what is said when one can't be had."""
+"""Names of models, and error messages if one can't be loaded."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def test_unknown_names_are_refused(name: str) -> None:
         find_model(name, MODELS)
 
 
-def test_folder_without_a_model_is_named(tmp_path: Path) -> None:
+def test_folder_without_a_model_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no config.json"):
         find_model(str(tmp_path), MODELS)
 
 
-def test_identity_of_a_folder_follows_its_bytes(model_folder: Path) -> None:
+def test_identity_of_a_folder_is_a_hash_of_its_files(model_folder: Path) -> None:
     spec = find_model(str(model_folder), MODELS)
     before = resolve(spec).identity
     (model_folder / "generation_config.json").write_text("{}", encoding="utf-8")
@@ -51,7 +51,7 @@ def test_gated_model_says_how_to_get_access() -> None:
         load_model(model, ModelConfig(device="cpu"))
 
 
-def test_missing_model_is_one_sentence_with_a_remedy() -> None:
+def test_missing_model_is_reported_in_one_sentence_with_a_remedy() -> None:
     model = ResolvedModel(find_model("owner/name@abc", MODELS), "owner/name", "abc", "x")
     for load in (load_tokenizer, model_size):
         with pytest.raises(UserError, match="model owner/name .* can't be loaded .*name a model on this machine"):
@@ -77,7 +77,7 @@ def _no_tokenizer(folder: Path) -> None:
         file.unlink()
 
 
-def _cut_off(folder: Path) -> None:
+def _truncated(folder: Path) -> None:
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
 
@@ -90,14 +90,20 @@ def _lost_shard(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (_adapter, "has no config.json .it holds adapter_config.json, .*: it is an adapter; merge it"),
-        (_no_tokenizer, "has no tokenizer .it holds config.json, generation_config.json, model.safetensors.: save it"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "has no weights in safetensors .it holds config.json"),
-        (_cut_off, "model.safetensors can't be read as safetensors .*: it is cut off or damaged"),
+        (_adapter, "has no config.json .it contains adapter_config.json, .*: it is an adapter; merge it"),
+        (
+            _no_tokenizer,
+            "has no tokenizer .it contains config.json, generation_config.json, model.safe.*: save it",
+        ),
+        (
+            lambda folder: (folder / "model.safetensors").unlink(),
+            "no weights in safetensors .it contains config.json",
+        ),
+        (_truncated, "model.safetensors can't be read as safetensors .*: it is truncated or damaged"),
         (_lost_shard, "names model-00002-of-00002.safetensors, but the folder has no such file"),
     ],
 )
-def test_what_a_folder_lacks_is_named_and_what_it_holds(
+def test_incomplete_folder_is_reported_with_its_contents(
     model_folder: Path, harm: Callable[[Path], None], message: str
 ) -> None:
     harm(model_folder)
@@ -106,7 +112,7 @@ def test_what_a_folder_lacks_is_named_and_what_it_holds(
     assert "network" not in str(raised.value)
 
 
-def test_weights_that_are_missing_are_not_made_up(model_folder: Path) -> None:
+def test_missing_weights_are_not_initialised_at_random(model_folder: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     file = model_folder / "model.safetensors"
@@ -118,7 +124,7 @@ def test_weights_that_are_missing_are_not_made_up(model_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
-def test_broken_files_of_a_folder_are_no_matter_of_the_network(model_folder: Path, name: str) -> None:
+def test_broken_local_files_are_not_blamed_on_the_network(model_folder: Path, name: str) -> None:
     (model_folder / name).write_text("{", encoding="utf-8")
     resolved = resolve(find_model(str(model_folder), MODELS))
     with pytest.raises(ModelError, match=r"the model in .*tiny-llama can't be loaded: ") as raised:
@@ -164,7 +170,7 @@ def test_tied_weights_are_restored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["../outside.safetensors", "/tmp/outside.safetensors", "inner/part.safetensors"])
-def test_an_index_names_no_files_elsewhere(model_folder: Path, place: str) -> None:
+def test_index_that_names_files_elsewhere_is_rejected(model_folder: Path, place: str) -> None:
     index = model_folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {}, "weight_map": {"lm_head.weight": place}}), encoding="utf-8")
     with pytest.raises(UserError, match="which is not in the model's folder"):

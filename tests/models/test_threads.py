@@ -41,7 +41,7 @@ def test_threads_grow_with_the_model_up_to_the_cores(parameters: int, available:
     ("configured", "environment", "threads"),
     [(None, None, 1), (None, "3", 3), (None, "3,2", 3), (None, "many", 1), (None, "0", 1), (2, None, 2), (2, "3", 2)],
 )
-def test_settings_win_over_the_environment_and_that_over_the_rule(
+def test_settings_override_the_environment_which_overrides_the_rule(
     model: ResolvedModel,
     monkeypatch: pytest.MonkeyPatch,
     configured: int | None,
@@ -68,7 +68,7 @@ def test_preset_quick_has_one_thread_on_every_machine(model: ResolvedModel, monk
     ],
 )
 def test_commands_wait_passively_unless_told_otherwise(given: dict[str, str], expected: str) -> None:
-    """The policy counts when OpenMP's library is loaded, so it must stand in the environment before torch comes."""
+    """OpenMP's library reads the policy when it is loaded, so it must be set before torch is imported."""
     code = (
         "import sys; from unlearnbench.cli import main; from unlearnbench.models.threads import wait_setting\n"
         "sys.argv = ['unlearnbench', '--help']\n"
@@ -81,7 +81,7 @@ def test_commands_wait_passively_unless_told_otherwise(given: dict[str, str], ex
 
 
 def test_openmp_of_torch_honours_the_policy() -> None:
-    """GNU's library tells what it has read when it is loaded."""
+    """GNU's library prints the settings that it reads when it is loaded."""
     maps = Path("/proc/self/maps")
     if not maps.is_file() or "libgomp" not in maps.read_text(encoding="utf-8"):
         pytest.skip("torch uses another OpenMP library here")

@@ -1,4 +1,4 @@
-"""One model that can't be had stops none of the others."""
+"""One model that can't be loaded does not stop the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def broken(model_folder: Path, name: str) -> Path:
     return copy
 
 
-def test_the_others_remain_and_the_reason_is_told(model_folder: Path) -> None:
+def test_other_models_remain_and_the_reason_is_given(model_folder: Path) -> None:
     bad = broken(model_folder, "tokenizer.json")
     (bad / "tokenizer_config.json").unlink(missing_ok=True)
     config, reasons = usable_models(RunConfig(models=(str(bad), str(model_folder))), registry().models)
@@ -34,7 +34,7 @@ def test_the_others_remain_and_the_reason_is_told(model_folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_without_it_and_ends_with_code_1(model_folder: Path, data_folder: Path, tmp_path: Path) -> None:
+def test_run_continues_without_it_and_exits_with_1(model_folder: Path, data_folder: Path, tmp_path: Path) -> None:
     """The first lacks a file and is left out before the plan, the second lacks weights and fails when they are read."""
     from safetensors.torch import load_file, save_file
 

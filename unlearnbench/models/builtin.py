@@ -1,4 +1,4 @@
-"""Short names of the paper's models, of a small one for laptops, and of the tiny one in the package."""
+"""Registers the paper's models, a small one for laptops, and the tiny one that the package contains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LLAMA_ACCESS = (
     "access is usually granted within hours."
 )
 
-# A small model on a few hundred examples takes few, larger steps. Found on training splits of SST-2.
+# A small model on a few hundred examples needs larger steps, since it takes few. Chosen on training splits of SST-2.
 SMOLLM2_LEARNING_RATES = {
     "ga": LogUniform(5e-6, 5e-5, default=2e-5),
     "rl": LogUniform(1e-5, 1e-4, default=5e-5),
@@ -23,7 +23,7 @@ SMOLLM2_LEARNING_RATES = {
     "spul": LogUniform(1e-3, 1e-2, default=4e-3),
 }
 
-# So do the few weights of the tiny model. Found on training splits of the generated tasks.
+# So does the tiny model. Chosen on training splits of the generated tasks.
 TINY_LEARNING_RATES = {
     "ga": LogUniform(2e-4, 1e-3, default=5e-4),
     "rl": LogUniform(1e-4, 1e-3, default=3e-4),

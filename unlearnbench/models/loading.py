@@ -23,14 +23,14 @@ BNB_REPACKS = "support_avx512bf16_for_cpu"
 
 
 def pick_device(config: ModelConfig) -> torch.device:
-    """The configured device; "auto" is a CUDA GPU, else the CPU (an Apple GPU is used if it is named)."""
+    """The configured device; "auto" is a CUDA GPU, else the CPU (an Apple GPU is used only if it is named)."""
     import torch
 
     name = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"device {name!r} is not one torch knows: use auto, cpu, cuda, cuda:N or mps.") from None
+        raise UserError(f"device {name!r} is unknown to torch: use auto, cpu, cuda, cuda:N or mps.") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {name!r} was asked for, but torch sees no CUDA GPU: use --device cpu or auto.")
     if device.type == "mps" and not torch.backends.mps.is_available():
@@ -39,7 +39,7 @@ def pick_device(config: ModelConfig) -> torch.device:
 
 
 def compute_dtype(config: ModelConfig, device: torch.device) -> torch.dtype:
-    """The precision of matrix products: bfloat16 where the hardware multiplies it natively, else float32."""
+    """The precision of matrix products: bfloat16 if the hardware multiplies it natively, else float32."""
     import torch
 
     if config.compute_dtype != "auto":
@@ -50,7 +50,7 @@ def compute_dtype(config: ModelConfig, device: torch.device) -> torch.dtype:
 
 
 def precision(config: ModelConfig) -> Precision:
-    """What a model of this configuration computes in which precision."""
+    """The precision of weights and computations under this configuration."""
     import torch
 
     from unlearnbench.engine.precision import Precision
@@ -158,11 +158,11 @@ def _nf4(dtype: torch.dtype) -> Any:
 
 @dataclass(frozen=True)
 class Architecture:
-    """What of a model's architecture decides how it computes, where the configuration leaves it open.
+    """Properties of a model's architecture that determine its computations if the configuration leaves them open.
 
     Attributes:
-        attention: the implementation that `load_model` takes.
-        drops_out: whether the model drops activations in training.
+        attention: the implementation that `load_model` chooses.
+        drops_out: whether the model has dropout in training.
     """
 
     attention: str
@@ -170,7 +170,7 @@ class Architecture:
 
 
 def architecture(model: ResolvedModel) -> Architecture:
-    """What the model's configuration says of it."""
+    """The architecture according to the model's own configuration."""
     from unlearnbench.engine.probe import has_windows
 
     empty = _without_weights(model)
@@ -183,7 +183,7 @@ def architecture(model: ResolvedModel) -> Architecture:
 
 
 def own_lora_targets(model: ResolvedModel) -> tuple[str, ...]:
-    """Modules that LoRA adapts in the model if nobody names them."""
+    """Modules that LoRA adapts in the model if the user names none."""
     from unlearnbench.models.lora_targets import lora_targets
 
     return lora_targets(_without_weights(model))
@@ -198,7 +198,7 @@ def _without_weights(model: ResolvedModel) -> PreTrainedModel:
 
 @cache
 def _on_meta(path: str, revision: str | None, identity: str) -> PreTrainedModel:
-    """The network at `path` without weights; `identity` tells apart what one folder holds at different times."""
+    """The network at `path` without weights; `identity` changes if the files of a folder change."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -209,7 +209,7 @@ def _on_meta(path: str, revision: str | None, identity: str) -> PreTrainedModel:
 
 
 def model_size(model: ResolvedModel) -> ModelSize:
-    """Number of weights and shape, from the configuration alone."""
+    """Number of weights and shape, derived from the configuration alone."""
     empty = _without_weights(model)
     text = empty.config.get_text_config()
     wide = next((getattr(text, name) for name in ("intermediate_size", "ffn_dim") if hasattr(text, name)), None)
@@ -223,16 +223,16 @@ def model_size(model: ResolvedModel) -> ModelSize:
 
 
 def save_weights(model: PreTrainedModel, folder: Path) -> None:
-    """Saves the model in safetensors by the names that its weights have in memory, so that they can be put back there.
+    """Saves the model in safetensors under the names that its weights have in memory, so that they can be restored.
 
-    A model's own files may name them otherwise and hold apart what is one tensor in memory (GPT-NeoX, mixtures of
-    experts); transformers loads either.
+    A model's own files may use other names and split what is one tensor in memory (GPT-NeoX, mixtures of experts);
+    transformers loads either.
     """
     model.save_pretrained(folder, save_original_format=False)
 
 
 def restore_weights(model: PreTrainedModel, folder: Path) -> None:
-    """Copies the weights that `save_weights` saved into `model` in place, tensor by tensor, without a second model.
+    """Copies weights saved by `save_weights` into `model`, tensor by tensor and in place, without a second model.
 
     Raises:
         UserError: the folder's weights are not those of this model.
@@ -245,9 +245,11 @@ def restore_weights(model: PreTrainedModel, folder: Path) -> None:
     with torch.no_grad():
         for file in sorted(folder.glob("*.safetensors")):
             with safe_open(file, framework="pt") as weights:
-                for name in weights.keys():  # noqa: SIM118 - safe_open is no mapping
+                for name in weights.keys():  # noqa: SIM118 - safe_open is not a mapping
                     if name not in targets:
-                        raise UserError(f"{file} holds {name}, which the model has not: delete the folder {folder}.")
+                        raise UserError(
+                            f"{file} contains {name}, which the model does not have: delete the folder {folder}."
+                        )
                     targets[name].copy_(weights.get_tensor(name))
                     restored.add(id(targets[name]))
     missing = [name for name, target in targets.items() if id(target) not in restored]

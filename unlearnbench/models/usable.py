@@ -1,4 +1,4 @@
-"""Which of a run's models can be had: one that can't stops none of the others; all are looked at before the plan."""
+"""Finds out, before the plan, which of a run's models can be loaded; one that can't does not stop the others."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from unlearnbench.plugins import Registered
 
 
 def usable_models(config: RunConfig, registered: dict[str, Registered[ModelSpec]]) -> tuple[RunConfig, dict[str, str]]:
-    """The configuration with the models that can be had, and the reason for each of the others.
+    """The configuration with the models that can be loaded, and the reason why each of the others can't.
 
     Configurations and tokenizers are loaded, weights are not.
 
     Raises:
-        ModelError: none can be had.
+        ModelError: no model can be loaded.
     """
     usable: list[str] = []
     reasons: dict[str, str] = {}
     for name in dict.fromkeys(config.models):
         try:
-            model = _found(find_model(name, registered))
+            model = _resolved(find_model(name, registered))
             model_size(model)
             load_tokenizer(model)
         except ModelError as error:
@@ -34,6 +34,6 @@ def usable_models(config: RunConfig, registered: dict[str, Registered[ModelSpec]
     return config.model_copy(update={"models": tuple(usable)}), reasons
 
 
-def _found(spec: ModelSpec) -> ResolvedModel:
-    """The model; a folder's weights, which may be large, are not hashed yet."""
+def _resolved(spec: ModelSpec) -> ResolvedModel:
+    """The resolved model; a folder's weights, which may be large, are not hashed yet."""
     return ResolvedModel(spec, spec.location, None, "") if spec.is_local and spec.gguf is None else resolve(spec)

@@ -1,4 +1,4 @@
-"""Splits that must be refused, and the sentence each refusal says."""
+"""Splits that are rejected, and the error messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_good_splits_pass_unchanged() -> None:
     assert check_splits("toy", SPLITS, "error") == SPLITS
 
 
-def test_empty_split_is_named() -> None:
+def test_empty_split_is_reported() -> None:
     with pytest.raises(UserError, match="test_forget is empty"):
         check_splits("toy", replace(SPLITS, test_forget=()), "error")
 
@@ -31,7 +31,7 @@ def test_leakage_is_an_error_that_quotes_the_text() -> None:
         check_splits("toy", leaking, "error")
 
 
-def test_leaked_examples_are_dropped_from_training_on_demand() -> None:
+def test_leaked_examples_are_dropped_from_training_on_request() -> None:
     leaking = replace(SPLITS, train_retain=(*SPLITS.train_retain, SPLITS.test_retain[0]))
     kept = check_splits("toy", leaking, "drop-from-train")
     assert kept.train_retain == SPLITS.train_retain
@@ -49,7 +49,7 @@ def test_published_splits_keep_the_texts_that_training_and_test_share() -> None:
     assert check_splits("toy", SPLITS, "error", published=True).provenance[SHARED] == "none"
 
 
-def test_a_public_data_set_is_settled_without_its_empty_and_shared_texts() -> None:
+def test_settled_splits_have_no_empty_and_no_shared_texts() -> None:
     empty = [replace(SPLITS.test_retain[0], text=text) for text in ("", " \n\t", "\u200b\x00")]
     copy = replace(SPLITS.test_forget[0], text=SPLITS.test_forget[0].text.upper())
     rough = replace(
@@ -68,13 +68,13 @@ def test_a_public_data_set_is_settled_without_its_empty_and_shared_texts() -> No
 
 
 @pytest.mark.parametrize("text", ["…", "日本", "🙂", "-", "\x07a", "naïve"])
-def test_texts_that_show_anything_are_not_blank(text: str) -> None:
+def test_texts_with_visible_characters_are_not_blank(text: str) -> None:
     assert not is_blank(text)
 
 
 def test_halves_of_surrogate_pairs_are_refused() -> None:
     broken = replace(SPLITS, test_retain=(*SPLITS.test_retain, replace(SPLITS.test_retain[0], prompt="bad \ud800")))
-    with pytest.raises(UserError, match="the prompt of row 5 of the split test_retain holds half of a surrogate pair"):
+    with pytest.raises(UserError, match="the prompt of row 5 of the split test_retain has half of a surrogate pair"):
         check_splits("toy", broken, "error")
 
 

@@ -1,4 +1,4 @@
-"""The user's own data."""
+"""The user's own data as four files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_few_different_answers_are_labels_and_many_are_free_text(data_folder: Pa
     assert FolderTask(data_folder).labels == ()
 
 
-def test_identity_follows_the_bytes(data_folder: Path) -> None:
+def test_identity_is_a_hash_of_the_files(data_folder: Path) -> None:
     before = FolderTask(data_folder).identity()
     path = data_folder / "test_forget.jsonl"
     path.write_text(path.read_text(encoding="utf-8").replace("dull", "bright"), encoding="utf-8")
@@ -53,7 +53,7 @@ def test_identity_follows_the_bytes(data_folder: Path) -> None:
         ('{"prompt": "a", "answer": 3}', "row 0: answer is 3, but must be text"),
     ],
 )
-def test_bad_files_are_named(data_folder: Path, content: str | None, message: str) -> None:
+def test_bad_files_are_reported(data_folder: Path, content: str | None, message: str) -> None:
     path = data_folder / "test_forget.jsonl"
     path.unlink()
     if content is not None:
@@ -62,12 +62,12 @@ def test_bad_files_are_named(data_folder: Path, content: str | None, message: st
         FolderTask(data_folder)
 
 
-def test_missing_folder_is_named(tmp_path: Path) -> None:
+def test_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere does not exist"):
         FolderTask(tmp_path / "nowhere")
 
 
-def test_a_folder_with_a_table_in_it_says_how_to_name_the_table(tmp_path: Path) -> None:
+def test_error_for_a_folder_with_one_table_says_how_to_use_it(tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text("prompt,answer,forget\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"A single table is a task, too: path:.*reviews.csv"):
         FolderTask(tmp_path)

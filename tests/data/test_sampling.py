@@ -8,7 +8,7 @@ from tests.conftest import ToyTask, review
 from unlearnbench.data.sampling import split_by_text, stratified_sample, subsample
 
 
-def test_equal_texts_fall_on_one_side() -> None:
+def test_rows_with_the_same_text_get_the_same_side() -> None:
     texts = ["same", "Same ", "same"] * 10 + [f"text {i}" for i in range(70)]
     train, test = split_by_text(list(range(100)), texts, train=70, seed=0)
     assert sorted(train + test) == list(range(100))
@@ -30,13 +30,13 @@ def test_sample_keeps_the_proportions_of_answers() -> None:
     assert sample != stratified_sample(examples, 40, seed=1)
 
 
-def test_sample_has_exactly_the_asked_size_where_shares_do_not_divide() -> None:
+def test_sample_has_the_requested_size_if_shares_are_not_integers() -> None:
     examples = [review(f"text {i}", "ABC"[i % 3]) for i in range(100)]
     for size in (1, 2, 7, 50, 99):
         assert len(stratified_sample(examples, size, seed=0)) == size
 
 
-def test_sample_of_free_text_answers_is_a_random_one() -> None:
+def test_sample_of_free_text_answers_is_random() -> None:
     examples = [review(f"text {i}", f"name {i:03}") for i in range(104)]
     samples = [stratified_sample(examples, 20, seed) for seed in range(200)]
     assert all(len(sample) == 20 for sample in samples)
@@ -48,7 +48,7 @@ def test_sample_of_free_text_answers_is_a_random_one() -> None:
     assert min(chosen.values()) > 38.5 - 4.5 * 5.6
 
 
-def test_chance_decides_between_answers_of_equal_share() -> None:
+def test_ties_between_answers_are_broken_at_random() -> None:
     examples = [review(f"text {i}", "ABC"[i % 3]) for i in range(99)]
     extra = Counter()
     for seed in range(300):

@@ -38,7 +38,7 @@ def texts(examples: tuple[Example, ...]) -> set[str]:
     return {example.text for example in examples}
 
 
-def test_rows_are_divided_by_the_column_and_drawn_for_the_test(tmp_path: Path) -> None:
+def test_forget_column_divides_rows_and_test_rows_are_drawn(tmp_path: Path) -> None:
     made = splits(table(tmp_path))
     sizes = {name: len(examples) for name, examples in made.items()}
     assert sizes == {"train_forget": 7, "train_retain": 21, "test_forget": 3, "test_retain": 9}
@@ -49,7 +49,7 @@ def test_rows_are_divided_by_the_column_and_drawn_for_the_test(tmp_path: Path) -
     assert texts(splits(tmp_path / "drinks.csv", seed=1).test_forget) != texts(made.test_forget)
 
 
-def test_values_of_any_column_say_what_is_forgotten(tmp_path: Path) -> None:
+def test_values_of_any_column_can_mark_rows_to_forget(tmp_path: Path) -> None:
     customers = [f"customer {number % 5}" for number in range(40)]
     made = splits(table(tmp_path, customer=customers), forget="customer", forget_if="customer 3, customer 4")
     assert {example.group for example in (*made.train_forget, *made.test_forget)} == {"customer 3", "customer 4"}
@@ -71,7 +71,7 @@ def test_template_fills_in_columns(tmp_path: Path) -> None:
     assert "0: {odd} text =" in texts(made.train_forget) | texts(made.test_forget)
 
 
-def test_equal_texts_fall_on_one_side_even_if_one_is_kept_and_one_forgotten(tmp_path: Path) -> None:
+def test_same_texts_get_the_same_side_even_if_only_one_is_forgotten(tmp_path: Path) -> None:
     made = splits(table(tmp_path, prompt=[f"Question {number % 13}" for number in range(40)]))
     train = {text_key(example) for example in (*made.train_forget, *made.train_retain)}
     test = {text_key(example) for example in (*made.test_forget, *made.test_retain)}
@@ -80,7 +80,7 @@ def test_equal_texts_fall_on_one_side_even_if_one_is_kept_and_one_forgotten(tmp_
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".jsonl", ".parquet", ";"])
-def test_all_kinds_of_files_are_read_alike(tmp_path: Path, suffix: str) -> None:
+def test_all_file_formats_are_read_alike(tmp_path: Path, suffix: str) -> None:
     file = table(tmp_path, prompt=[f'NA {number}; "quoted"\ttab' for number in range(40)])
     expected = splits(file)
     frame = pd.read_csv(file, dtype=str, keep_default_na=False)
@@ -98,7 +98,7 @@ def test_all_kinds_of_files_are_read_alike(tmp_path: Path, suffix: str) -> None:
         assert examples == others, name
 
 
-def test_words_for_missing_values_are_texts(tmp_path: Path) -> None:
+def test_words_for_missing_values_stay_text(tmp_path: Path) -> None:
     made = splits(table(tmp_path, answer=["NA", "null"] * 20))
     assert {example.answer for _, examples in made.items() for example in examples} == {"NA", "null"}
 
@@ -112,13 +112,13 @@ def test_words_for_missing_values_are_texts(tmp_path: Path) -> None:
         ({"forget": ["yes"] * 40}, {}, "every row is to be forgotten"),
         ({}, {"forget_if": "maybe"}, "no row has 'maybe' in column 'forget'"),
         ({"split": ["dev"] * 40}, {}, "row 0: split is 'dev', but must be train or test"),
-        ({"split": ["train"] * 40}, {}, "no row is left for the split test_forget"),
+        ({"split": ["train"] * 40}, {}, "the split test_forget gets no row"),
         ({}, {"split": "part"}, "no column 'part'"),
         ({}, {"template": "no column"}, "names no column"),
         ({}, {"template": "{nowhere}"}, "no column 'nowhere'.*the template names it"),
     ],
 )
-def test_what_is_wrong_is_named(
+def test_errors_name_the_problem(
     tmp_path: Path, columns: dict[str, list[str]], options: dict[str, str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):

@@ -1,4 +1,4 @@
-"""What holds of every task's splits before anything is trained on them."""
+"""Checks every task's splits before anything is trained on them."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ EMPTY = "examples left out because their text is empty"
 
 
 def settled(splits: Splits, *, published: bool = False) -> Splits:
-    """The splits without what a public data set brings along: empty texts, and training texts that are in a test split.
+    """The splits without common flaws of public data sets: empty texts, and training texts that are in a test split.
 
-    Both are counted in the provenance. A task calls this on rows that no user of the package wrote.
+    Both are counted in the provenance. A task calls this on rows that the user has not written.
 
     Args:
-        published: whether they are somebody's published splits; texts of both training and test then stay.
+        published: whether they are somebody's published splits; texts in both training and test then stay.
     """
     filled = replace(
         splits,
         **{name: tuple(e for e in examples if not is_blank(e.text)) for name, examples in splits.items()},  # type: ignore[arg-type]
     )
     empty = _size(splits) - _size(filled)
-    found = {EMPTY: str(empty)} if empty else {}
+    counts = {EMPTY: str(empty)} if empty else {}
     if published:
-        return replace(filled, provenance={**splits.provenance, **found})
+        return replace(filled, provenance={**splits.provenance, **counts})
     kept, shared = _without_shared(filled)
-    found[SHARED] = f"{shared} (left out of training)" if shared else "none"
-    return replace(kept, provenance={**splits.provenance, **found})
+    counts[SHARED] = f"{shared} (left out of training)" if shared else "none"
+    return replace(kept, provenance={**splits.provenance, **counts})
 
 
 def check_splits(task: str, splits: Splits, on_leakage: OnLeakage, *, published: bool = False) -> Splits:
     """The splits, without leaked training rows if `on_leakage` says to drop them.
 
     Args:
-        published: whether they are somebody's published splits: shared texts are counted, and stay. If the provenance
-            says why there are any, that stays, too.
+        published: whether they are somebody's published splits; shared texts are then counted, but stay. If the
+            provenance already says why there are any, that stays, too.
 
     Raises:
-        UserError: a split is empty, a row has an empty prompt or answer or holds what is not text, or a text is both
-            in training and test.
+        UserError: a split is empty, a row has an empty prompt or answer or characters that are not text, or a text is
+            in both training and test.
     """
     splits = _checked_leakage(task, splits, on_leakage, published)
     for name, examples in splits.items():
@@ -61,14 +61,14 @@ def check_splits(task: str, splits: Splits, on_leakage: OnLeakage, *, published:
             for column, value in (("prompt", example.prompt), ("answer", example.answer)):
                 if not _is_text(value):
                     raise UserError(
-                        f"task {task}: the {column} of row {index} of the split {name} holds half of a surrogate pair, "
+                        f"task {task}: the {column} of row {index} of the split {name} has half of a surrogate pair, "
                         "which is not a character: write the row again as UTF-8, or remove it."
                     )
     return splits
 
 
 def check_generic_labels(task: str, labels: Sequence[str], generic_labels: Sequence[str]) -> None:
-    """Generic labels must not be answers of the task (SPUL, section 3.3)."""
+    """Raises a UserError if a generic label is an answer of the task (SPUL, section 3.3), or if there is none."""
     shared = {label.strip().lower() for label in labels} & {label.strip().lower() for label in generic_labels}
     if shared:
         raise UserError(
@@ -80,12 +80,12 @@ def check_generic_labels(task: str, labels: Sequence[str], generic_labels: Seque
 
 
 def text_key(example: Example) -> str:
-    """What makes two examples the same: the text, regardless of case and spacing."""
+    """Two examples with the same key count as the same: their text, regardless of case and spacing."""
     return " ".join(example.text.lower().split())
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text shows nothing: white space, control characters and characters without width only."""
+    """Whether a text has nothing visible: only white space, control characters and zero-width characters."""
     return not any(character.isprintable() and not character.isspace() for character in text)
 
 
@@ -102,13 +102,13 @@ def _size(splits: Splits) -> int:
 
 
 def _shared(splits: Splits) -> set[str]:
-    """Texts of the test splits that training has, too."""
+    """Texts that are in both test and training splits."""
     test = {text_key(example) for example in (*splits.test_forget, *splits.test_retain)}
     return test & {text_key(example) for example in (*splits.train_forget, *splits.train_retain)}
 
 
 def _without_shared(splits: Splits) -> tuple[Splits, int]:
-    """The splits without training examples whose text is in a test split, and the number of these."""
+    """The splits without training examples whose text is in a test split, and how many were removed."""
     shared = _shared(splits)
     forget, retain = (
         tuple(example for example in examples if text_key(example) not in shared)

@@ -1,4 +1,4 @@
-"""The user's own data, split already: a folder with four files of prompt/answer rows."""
+"""The user's own data, already split: a folder with four files of prompt/answer rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = ("prompt", "answer")
 
 
 class FolderTask(OwnTask):
-    """A folder that holds train_forget, train_retain, test_forget and test_retain (.csv, .tsv, .jsonl or .parquet)."""
+    """A folder with train_forget, train_retain, test_forget and test_retain (.csv, .tsv, .jsonl or .parquet)."""
 
     description = "A folder with four files of prompt/answer rows."
 
@@ -35,10 +35,10 @@ class FolderTask(OwnTask):
 
 
 def find_files(folder: Path) -> dict[str, Path]:
-    """The file of each split, by its name.
+    """The file of each split, by the split's name.
 
     Raises:
-        UserError: a file is not in the folder.
+        UserError: a file is missing from the folder.
     """
     return {name: _file(folder, name) for name in SPLIT_NAMES}
 
@@ -50,13 +50,13 @@ def _file(folder: Path, name: str) -> Path:
             return path
     if not folder.is_dir():
         raise UserError(f"task folder {folder} does not exist: name a folder as --tasks path:DIR.")
-    found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
-    named = ", ".join(path.name for path in found[:8]) or "no such files"
+    tables = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    listed = ", ".join(path.name for path in tables[:8]) or "no such files"
     table = next(
-        (f" A single table is a task, too: path:{path}." for path in found if path.stem not in SPLIT_NAMES), ""
+        (f" A single table is a task, too: path:{path}." for path in tables if path.stem not in SPLIT_NAMES), ""
     )
     raise UserError(
-        f"task folder {folder} has no {name}.csv, .tsv, .jsonl or .parquet (it has {named}): it needs the four files "
+        f"task folder {folder} has no {name}.csv, .tsv, .jsonl or .parquet (it has {listed}): it needs the four files "
         f"{', '.join(SPLIT_NAMES)}, each with the columns prompt and answer.{table}"
     )
 

@@ -1,4 +1,4 @@
-"""What all tasks on the user's own files share: a path, rows read at once, and labels found among the answers."""
+"""Base class of tasks on the user's own files: a path, rows read on construction, and labels taken from the answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_LABELS = 10
 
 
 class OwnTask(Task):
-    """A task on own data, ``--tasks path:PATH``; tables show it as ``path:NAME``, NAME being that of the path.
+    """A task on the user's own data, ``--tasks path:PATH``; tables show it as ``path:NAME``, with the path's name.
 
     Attributes:
         path: a folder or a file.
@@ -45,7 +45,7 @@ def shown_name(path: Path) -> str:
 
 
 def labels_among(answers: set[str]) -> tuple[str, ...]:
-    """The answers, if they are few enough to be labels; else answers are free text."""
+    """The answers, if they are few enough to be labels; otherwise none, since answers are free text."""
     return tuple(sorted(answers)) if len(answers) <= MAX_LABELS else ()
 
 
@@ -57,7 +57,7 @@ def check_file(path: Path) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A file's rows. Cells of CSV and TSV files are texts as they stand there: "NA" is a text like another.
+    """A file's rows. Cells of CSV and TSV files are kept as text: "NA" is not a missing value.
 
     Raises:
         UserError: it can't be read.
@@ -73,12 +73,12 @@ def read_table(path: Path) -> pd.DataFrame:
             path, sep=_separator(path), dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
         )
     except (ValueError, OSError, TypeError, AttributeError, RecursionError) as error:
-        # Pandas has other errors for lines that are not objects, or not the same all along.
+        # Pandas raises other errors for lines that are not objects, or that differ from one another.
         raise UserError(f"{path} can't be read as {path.suffix[1:]}: {first_line(error)} Write it again.") from None
 
 
 def _separator(path: Path) -> str:
-    """A tab in TSV; in CSV a comma, or what spreadsheets of some countries write in its place."""
+    """A tab in TSV; in CSV a comma, or the semicolon that spreadsheets write in some countries."""
     if path.suffix == ".tsv":
         return "\t"
     with path.open(encoding="utf-8-sig") as file:
@@ -96,10 +96,10 @@ def check_columns(path: Path, frame: pd.DataFrame, columns: tuple[str, ...], rem
 
 
 def text_in(path: Path, row: int, column: str, value: object) -> str:
-    """A cell that must hold text.
+    """The text of a cell.
 
     Raises:
-        UserError: it holds something else.
+        UserError: the cell is not text.
     """
     if not isinstance(value, str):
         raise UserError(f"{path}, row {row}: {column} is {value!r}, but must be text.")

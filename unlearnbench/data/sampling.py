@@ -14,9 +14,9 @@ Row = TypeVar("Row")
 
 
 def split_by_text(rows: Sequence[Row], texts: Sequence[str], train: int, seed: int) -> tuple[list[Row], list[Row]]:
-    """Random training and test rows; rows of equal text fall on the same side, so that no text leaks.
+    """Random training and test rows; rows with the same text get the same side, so that no text leaks.
 
-    Texts are taken in random order until at least `train` rows are in training; the rest is the test part.
+    Texts are drawn in random order until at least `train` rows are in training; the rest are test rows.
     """
     by_text: dict[str, list[int]] = defaultdict(list)
     for index, text in enumerate(texts):
@@ -44,7 +44,7 @@ def subsample(splits: Splits, max_train: int | None, max_test: int | None, seed:
 
 
 def stratified_sample(examples: Sequence[Example], limit: int | None, seed: int) -> tuple[Example, ...]:
-    """`limit` examples in their original order, answers in the proportions of the whole (largest remainder)."""
+    """`limit` examples in their original order, stratified by answer (largest remainder method)."""
     if limit is None or len(examples) <= limit:
         return tuple(examples)
     by_answer: dict[str, list[int]] = defaultdict(list)
@@ -52,7 +52,7 @@ def stratified_sample(examples: Sequence[Example], limit: int | None, seed: int)
         by_answer[example.answer].append(index)
     exact = {answer: limit * len(indices) / len(examples) for answer, indices in by_answer.items()}
     counts = {answer: int(share) for answer, share in exact.items()}
-    # Free-text answers all have the same remainder: chance decides between equal ones, not the alphabet.
+    # Free-text answers all have the same remainder: ties are broken at random, not by the alphabet.
     drawn = random.Random(f"{seed} remainders").sample(sorted(exact), len(exact))
     by_remainder = sorted(drawn, key=lambda answer: counts[answer] - exact[answer])
     for answer in by_remainder[: limit - sum(counts.values())]:
@@ -63,7 +63,7 @@ def stratified_sample(examples: Sequence[Example], limit: int | None, seed: int)
 
 
 def seen_forget_rows(splits: Splits, fraction: float, seed: int) -> tuple[Example, ...]:
-    """The training forget examples that methods get to see; the base model has memorised all of them."""
+    """The training forget examples that methods see; the base model has memorised all of them."""
     examples = splits.train_forget
     return stratified_sample(examples, max(1, round(fraction * len(examples))), seed)
 
@@ -71,6 +71,6 @@ def seen_forget_rows(splits: Splits, fraction: float, seed: int) -> tuple[Exampl
 def judged_rows(
     splits: Splits, fraction: float, limit: int, seed: int
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """The training forget and retain examples on which trials are judged."""
+    """The training forget and retain examples on which trials are evaluated."""
     forget = seen_forget_rows(splits, fraction, seed)
     return stratified_sample(forget, limit, seed), stratified_sample(splits.train_retain, limit, seed)

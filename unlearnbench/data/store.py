@@ -1,4 +1,4 @@
-"""Loads a task's splits, from the cache where they have been made before."""
+"""Loads a task's splits, from the cache if they are there."""
 
 from __future__ import annotations
 

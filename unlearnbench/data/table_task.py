@@ -1,4 +1,4 @@
-"""The user's own data as one table: texts, answers, and a column that says what is to be forgotten."""
+"""The user's own data as one table: texts, answers, and a column that marks the rows to forget."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPLITS = ("train", "test")
 
 
 class TableOptions(TaskOptions):
-    """Which columns of the table mean what."""
+    """The meaning of the table's columns."""
 
     prompt: str = Field(default="prompt", description="column of the text that the model reads")
     answer: str = Field(default="answer", description="column of what it should answer")
@@ -66,9 +66,9 @@ class _Row:
 
 
 class TableTask(OwnTask):
-    """A file (.csv, .tsv, .jsonl or .parquet) with the columns prompt, answer and forget, or others that options name.
+    """A file (.csv, .tsv, .jsonl or .parquet) with the columns prompt, answer and forget, or those that options name.
 
-    Rows of equal prompts fall on the same side of the split, so that no text leaks.
+    Rows with the same prompt get the same side of the split, so that no text leaks.
     """
 
     description = "A table of prompts and answers with a column that says what is to be forgotten."
@@ -102,7 +102,7 @@ class TableTask(OwnTask):
         return content_hash(hashes) if len(hashes) > 1 else hashes[0]
 
     def splits(self, source: DataSource, seed: int) -> Splits:
-        """The splits that a column names, or that `seed` draws."""
+        """The splits according to a column, or drawn with `seed`."""
         split = self._named() if self._rows[0].split else self._drawn(seed)
         facts = {"file": ", ".join(map(str, self._files)), "file hash": self._hash, "rows": str(len(self._rows))}
         facts["split"] = f"column {self._options.split}" if self._rows[0].split else f"drawn with seed {seed}"
@@ -116,7 +116,7 @@ class TableTask(OwnTask):
         for name, examples in parts.items():
             if not examples:
                 raise UserError(
-                    f"{self.path}: no row is left for the split {name}: add rows, or change "
+                    f"{self.path}: the split {name} gets no row: add rows, or change "
                     f"--set {self.name}.{'split' if self._rows[0].split else 'test_share'}=..."
                 )
         return Splits(**parts, provenance=facts)
@@ -131,7 +131,7 @@ class TableTask(OwnTask):
         return train, test
 
     def _drawn(self, seed: int) -> tuple[list[_Row], list[_Row]]:
-        """What is to be forgotten and what is to be kept is divided one after the other, in the same shares."""
+        """Splits the rows to forget first, then those to retain, with the same test share."""
         train: list[_Row] = []
         test: list[_Row] = []
         sides: dict[str, list[_Row]] = {}
@@ -158,7 +158,7 @@ class TableTask(OwnTask):
             if forgotten in (0, len(rows)):
                 raise UserError(
                     f"{self.path}: {'no' if forgotten == 0 else 'every'} row is to be forgotten, by column "
-                    f"{self._options.forget!r}: mend that column, or see --set {self.name}.forget_if=VALUE."
+                    f"{self._options.forget!r}: correct that column, or see --set {self.name}.forget_if=VALUE."
                 )
         if rows and self._options.test_forget == "training" and not rows[0].split:
             self._check_apart(rows)
@@ -214,7 +214,7 @@ class TableTask(OwnTask):
         return list(frame[column])
 
     def _forget(self, cells: Sequence[Any]) -> list[str | None]:
-        """For each row why it is to be forgotten (nothing, if the column says only that), or None if it is not."""
+        """For each row the value that marks it as to be forgotten ("" for a plain yes), or None if it is retained."""
         wanted = {value.strip() for value in self._options.forget_if.split(",") if value.strip()}
         if wanted:
             texts = [str(cell).strip() for cell in cells]
@@ -225,7 +225,7 @@ class TableTask(OwnTask):
                     f"{self.name}.forget_if names."
                 )
             return [text if text in wanted else None for text in texts]
-        found: list[str | None] = []
+        groups: list[str | None] = []
         for index, cell in enumerate(cells):
             text = str(cell).strip().lower()
             if text not in (*YES, *NO):
@@ -233,8 +233,8 @@ class TableTask(OwnTask):
                     f"{self.path}, row {index}: {self._options.forget} is {cell!r}, but must be yes or no, unless "
                     f"--set {self.name}.forget_if=VALUE says which values mean that a row is to be forgotten."
                 )
-            found.append("" if text in YES else None)
-        return found
+            groups.append("" if text in YES else None)
+        return groups
 
     def _splits(self, path: Path, frame: pd.DataFrame) -> list[str]:
         column = self._options.split
@@ -250,7 +250,7 @@ class TableTask(OwnTask):
 
 
 def _filled(path: Path, frame: pd.DataFrame, template: str) -> list[str]:
-    """The template with each row's values in place of the columns in braces."""
+    """The template for each row, with its values in place of the columns in braces."""
     names = re.findall(r"\{(\w+)\}", template)
     check_columns(path, frame, tuple(names), "the template names it.")
     if not names:
@@ -258,6 +258,6 @@ def _filled(path: Path, frame: pd.DataFrame, template: str) -> list[str]:
 
     columns = {name: [str(cell) for cell in frame[name]] for name in names}
     return [
-        re.sub(r"\{(\w+)\}", lambda found, row=row: columns[found[1]][row], template)  # type: ignore[misc]
+        re.sub(r"\{(\w+)\}", lambda match, row=row: columns[match[1]][row], template)  # type: ignore[misc]
         for row in range(len(frame))
     ]

@@ -1,4 +1,4 @@
-"""Folders that are seen whole or not at all."""
+"""Cache entries are visible completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def fill(entry: Path) -> Path:
     return entry
 
 
-def test_a_folder_whose_removal_is_killed_is_whole_or_gone(tmp_path: Path) -> None:
+def test_folder_whose_deletion_is_killed_is_complete_or_gone(tmp_path: Path) -> None:
     killed, events = 0, 0
     while killed == events:
         events += 1
@@ -44,12 +44,12 @@ def test_a_folder_whose_removal_is_killed_is_whole_or_gone(tmp_path: Path) -> No
     assert killed == 6
 
 
-def test_a_folder_that_does_not_exist_needs_no_removal(tmp_path: Path) -> None:
+def test_deleting_a_missing_folder_does_nothing(tmp_path: Path) -> None:
     discard(tmp_path / "missing" / "entry")
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+def test_leftovers_of_killed_processes_are_deleted_and_those_of_live_ones_kept(tmp_path: Path) -> None:
     entry = tmp_path / "entry"
     pid = os.fork()
     if pid == 0:

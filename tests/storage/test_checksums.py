@@ -19,7 +19,7 @@ def fill(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", ["one bit", "longer", "shorter", "deleted", "no checksums", "broken checksums"])
-def test_damage_of_every_kind_is_noticed_and_mended(tmp_path: Path, harm: str) -> None:
+def test_damage_of_every_kind_is_noticed_and_repaired(tmp_path: Path, harm: str) -> None:
     entry = tmp_path / "entry"
     made(entry, fill)
     assert is_intact(entry)
@@ -55,7 +55,7 @@ def test_copy_of_an_entry_with_more_files_is_intact(tmp_path: Path) -> None:
     assert not is_intact(copy)
 
 
-def test_intact_entry_is_read_and_not_made(tmp_path: Path) -> None:
+def test_intact_entry_is_not_made_again(tmp_path: Path) -> None:
     entry = tmp_path / "entry"
     made(entry, fill)
 

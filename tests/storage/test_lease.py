@@ -43,7 +43,7 @@ def test_claim_is_exclusive_and_free_again_when_its_holder_is_killed(tmp_path: P
     assert Claim(file).acquire()
 
 
-def test_holder_that_stands_still_loses_its_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_holder_loses_its_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "LEASE_SECONDS", 0.6)
     file = tmp_path / "cell.lease"
     pid = holder(file)
@@ -68,7 +68,7 @@ def test_waiting_for_a_claim_ends_when_it_is_released(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_claim_of_a_process_that_died_while_it_made_the_file_ends(
+def test_claim_of_a_process_that_died_while_creating_the_file_expires(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between making the file and writing into it."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_all_files_are_written_and_nothing_else(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
-def test_a_link_stays_one_and_a_pipe_is_written_to(tmp_path: Path) -> None:
+def test_symbolic_links_are_kept_and_pipes_are_written_to(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "there" / "file")
     write_whole({tmp_path / "link": "text", Path(os.devnull): "text"})
@@ -43,7 +43,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_full_disk_leaves_every_file_as_it_was(tiny_disk: Path) -> None:
+def test_full_disk_leaves_every_file_unchanged(tiny_disk: Path) -> None:
     old = {tiny_disk / "leaderboard.json": "j" * 20_000, tiny_disk / "leaderboard.csv": "c" * 10}
     write_whole(old)
     with pytest.raises(OSError, match="No space left"):

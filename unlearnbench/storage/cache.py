@@ -1,4 +1,4 @@
-"""A folder of things that can be computed again, addressed by a hash of everything that decides them."""
+"""The cache of computed files: each entry is a folder, named by a hash of everything that determines its content."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def cache_root() -> Path:
 
 
 def check_cache() -> None:
-    """Raises a UserError if the cache can't be written, before anything is computed that belongs there."""
+    """Raises a UserError if the cache can't be written, before anything is computed for it."""
     root = cache_root()
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -57,15 +57,15 @@ def check_cache() -> None:
 
 def _unwritable(folder: Path, error: OSError) -> UserError:
     return UserError(
-        f"the cache folder {folder} can't be written ({error.strerror}): set UNLEARNBENCH_CACHE to a folder that can."
+        f"the cache folder {folder} can't be written ({error.strerror}): set UNLEARNBENCH_CACHE to a writable folder."
     )
 
 
 @contextmanager
 def filling(entry: Path) -> Iterator[Path]:
-    """A scratch folder that becomes `entry` when the block ends well, and vanishes otherwise.
+    """A temporary folder that becomes `entry` if the block succeeds, and is deleted otherwise.
 
-    Readers therefore see a whole entry or none, however the process ends. Checksums of its files lie beside them.
+    So readers see a complete entry or none, even if the process is killed. The entry includes checksums of its files.
     """
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
@@ -92,26 +92,26 @@ def _scratch_prefix(entry: Path) -> str:
 
 
 def _remove_orphans(entry: Path) -> None:
-    """Deletes what killed processes of this machine have left of the same entry; it may be gigabytes."""
+    """Deletes temporary folders for the same entry that killed processes of this machine have left behind."""
     for scratch in entry.parent.glob(f"{_scratch_prefix(entry)}*-*"):
         if not psutil.pid_exists(int(scratch.name.split("-")[-2])):
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 def discard(entry: Path) -> None:
-    """Deletes a folder, if there is one and it can be.
+    """Deletes a folder if it exists and can be deleted.
 
-    It is moved out of sight first: readers see the whole folder or none, however the process ends.
+    It is renamed first, so that readers see the complete folder or none, even if the process is killed.
     """
     prefix = f".discarded-{entry.name}-"
     with suppress(OSError):
         entry.rename(entry.with_name(prefix + secrets.token_hex(4)))
-    for remains in entry.parent.glob(f"{prefix}*"):
-        shutil.rmtree(remains, ignore_errors=True)
+    for leftover in entry.parent.glob(f"{prefix}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def made(entry: Path, make: Callable[[Path], None]) -> Path:
-    """The entry, which `make` fills if it is missing or its files are not what they were when they were made."""
+    """The entry, which `make` fills if it is missing or damaged."""
     if not is_intact(entry):
         discard_damaged(entry)
         with filling(entry) as scratch:
@@ -120,18 +120,18 @@ def made(entry: Path, make: Callable[[Path], None]) -> Path:
 
 
 def discard_damaged(entry: Path) -> None:
-    """Deletes a folder, if there is one, that is of no use any more, and says so."""
+    """Deletes a damaged folder, if there is one, and logs a warning."""
     if entry.is_dir():
         logger.warning(safe(f"{entry} is damaged and is made again"))
         discard(entry)
 
 
 def cached(entry: Path, make: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
-    """What `read` finds in `entry`, which `make` fills if it is missing or damaged."""
+    """What `read` returns for `entry`, which `make` fills if it is missing or damaged."""
     try:
         return read(made(entry, make))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         if is_intact(entry):
             raise
-        # Another process has found it damaged and is making it again.
+        # Another process has noticed the damage and is making the entry again.
         return read(made(entry, make))

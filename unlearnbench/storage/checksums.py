@@ -1,4 +1,4 @@
-"""Checksums of a folder's files, so that damage of any kind (a bad disk, a cut copy) is noticed before it is used."""
+"""Checksums of a folder's files, so that damage (a bad disk, a truncated copy) is noticed before the files are used."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ CHUNK_BYTES = 1 << 22
 
 
 def write_checksums(folder: Path) -> None:
-    """Puts beside a folder's files what `is_intact` compares them with."""
-    # A folder that was copied from another brings that one's checksums along.
+    """Writes the checksums that `is_intact` compares the folder's files with."""
+    # A copied folder contains the checksums of the original.
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / NAME)
     checksums = {file.relative_to(folder).as_posix(): _checksum(file) for file in files}
     (folder / NAME).write_text(json.dumps(checksums, indent=1), encoding="utf-8")
 
 
 def is_intact(folder: Path) -> bool:
-    """Whether every file that the folder had when it was made is there and the same, byte for byte.
+    """Whether every file that the folder had when it was made still exists with the same content.
 
-    A file is read once per process, and again if it has been changed since: about 0.1 s of CPU time per GiB.
+    A file is read once per process, and again only if it has changed since: about 0.1 s of CPU time per GiB.
     """
     try:
         known = json.loads((folder / NAME).read_text(encoding="utf-8"))
@@ -31,13 +31,13 @@ def is_intact(folder: Path) -> bool:
 
 
 def _checksum(file: Path) -> str:
-    found = file.stat()
-    return _content_checksum(str(file), found.st_ino, found.st_size, found.st_mtime_ns)
+    status = file.stat()
+    return _content_checksum(str(file), status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @cache
 def _content_checksum(file: str, inode: int, size: int, modified: int) -> str:
-    """XXH3, which finds damage ten times as fast as SHA-256 does; it is no protection against an attacker."""
+    """XXH3, which is ten times as fast as SHA-256; it detects damage, but does not protect against an attacker."""
     import xxhash
 
     digest = xxhash.xxh3_128()

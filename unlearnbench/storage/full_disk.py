@@ -1,4 +1,4 @@
-"""Trouble with where results are kept: what stops a run, since no further cell could be recorded either."""
+"""Storage errors (disk full, read-only) that stop a run, because no later cell could be recorded either."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ READ_ONLY = {errno.EROFS, errno.EACCES}
 
 
 def stop_on_full_storage(error: BaseException) -> None:
-    """Raises a UserError where the error, or one that it came from, says that nothing can be written any more."""
+    """Raises a UserError if the error, or one that caused it, means that nothing can be written any more."""
     seen: BaseException | None = error
     while seen is not None:
         number, text = getattr(seen, "errno", None), str(seen).lower()
@@ -19,12 +19,12 @@ def stop_on_full_storage(error: BaseException) -> None:
             raise UserError(
                 "the disk is full: make room and run the same command again; finished cells are safe."
             ) from error
-        # What SQLite says where it can't even map its files.
+        # SQLite's message if it can't map its files.
         if "disk i/o error" in text:
             raise UserError(
-                "the disk is full or failing (SQLite: disk I/O error): see to it and run the same command again."
+                "the disk is full or failing (SQLite: disk I/O error): fix that and run the same command again."
             ) from error
-        # What it says if it can't make them.
+        # SQLite's message if it can't create them.
         if "unable to open database file" in text:
             raise UserError(
                 "a database of the results folder can't be opened (SQLite: unable to open database file): make room "

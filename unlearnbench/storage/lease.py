@@ -1,4 +1,4 @@
-"""Who works on what, where several processes share a folder."""
+"""Leases, by which processes that share a folder claim work."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 from filelock import LeaseCompromise, SoftFileLease, Timeout
 
-# A holder that shows no sign of life for this long has lost its claim. One that died on this machine loses it at once.
+# A holder that does not renew its claim for this long has lost it. One that died on this machine loses it at once.
 LEASE_SECONDS = 30.0
 WAIT_SECONDS = 0.5
-# While another process looks whether a lease has ended, its file has another name for a moment.
+# While another process checks whether a lease has expired, its file is renamed for a moment.
 ASIDE_SECONDS = 0.05
 
 
 class ClaimLostError(Exception):
-    """This process stood still for so long that another one has taken over, or may have."""
+    """This process was stopped for so long that another one has taken over its work, or may have."""
 
     def __init__(self) -> None:
         super().__init__("this process was stopped for so long that another one has taken over")
@@ -28,7 +28,7 @@ class ClaimLostError(Exception):
 class Claim:
     """The exclusive right to work on one thing, kept alive by a thread until it is released.
 
-    It is a file, so that it also holds between machines that share the folder.
+    It is a file, so it is also valid between machines that share the folder.
     """
 
     def __init__(self, file: Path) -> None:
@@ -40,9 +40,9 @@ class Claim:
 
     @property
     def lost(self) -> bool:
-        """Whether another process has taken over, since this one was stopped for too long.
+        """Whether another process has taken over because this one was stopped for too long.
 
-        Looks at the file, as the thread that keeps the claim alive may not have run since the process goes on.
+        This checks the file, since the thread that keeps the claim alive may not have run since the process resumed.
         """
         if not self._lost.is_set() and self._inode is not None and not self._is_there():
             time.sleep(ASIDE_SECONDS)
@@ -61,38 +61,38 @@ class Claim:
         try:
             self._lease.acquire(timeout=0)
         except Timeout:
-            self._drop_stillborn()
+            self._remove_empty()
             return False
         self._inode = self._file.lstat().st_ino
         return True
 
     def release(self) -> None:
-        """Gives it up."""
+        """Releases the claim."""
         self._inode = None
         self._lease.release()
 
     def _is_there(self) -> bool:
-        # The open file keeps its number from being given to another one.
+        # The file is open, so its inode number can't be reused.
         try:
             return self._file.lstat().st_ino == self._inode
         except FileNotFoundError:
             return False
         except OSError:
-            # A file system that does not answer says nothing about the claim.
+            # If the file system does not answer, the claim may still exist.
             return True
 
-    def _drop_stillborn(self) -> None:
-        """Removes the file of a process that was killed before it could write itself into it.
+    def _remove_empty(self) -> None:
+        """Removes the empty file of a process that was killed before it could write its name.
 
-        An empty file counts as a claim that never ends; here it ends once it has been seen unchanged for long enough.
+        An empty file would be a claim that never expires; it expires once it has stayed unchanged for long enough.
         """
         try:
-            found = self._file.lstat()
+            status = self._file.lstat()
         except OSError:
             return
-        key = (found.st_ino, found.st_mtime_ns)
-        if found.st_size or self._empty is None or self._empty[0] != key:
-            self._empty = None if found.st_size else (key, time.monotonic())
+        key = (status.st_ino, status.st_mtime_ns)
+        if status.st_size or self._empty is None or self._empty[0] != key:
+            self._empty = None if status.st_size else (key, time.monotonic())
             return
         if time.monotonic() - self._empty[1] < LEASE_SECONDS:
             return
@@ -100,7 +100,7 @@ class Claim:
         with suppress(FileNotFoundError):
             self._file.rename(aside)
             if aside.lstat().st_size:
-                # Another process has removed it meanwhile, and this is somebody's new claim.
+                # Another process has removed the empty file meanwhile, and this is a new claim.
                 with suppress(FileExistsError):
                     os.link(aside, self._file)
             aside.unlink()
@@ -111,7 +111,7 @@ class Claim:
 
 @contextmanager
 def claimed(file: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Holds the claim within the block; waits until it is free, and calls `on_wait` from time to time meanwhile."""
+    """Holds the claim within the block; waits until it is free, and calls `on_wait` repeatedly while waiting."""
     claim = Claim(file)
     while not claim.acquire():
         on_wait()

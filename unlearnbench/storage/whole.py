@@ -1,4 +1,4 @@
-"""Files that a user keeps: written whole or not at all."""
+"""Writes files completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 
 def write_whole(texts: Mapping[Path, str]) -> None:
-    """Writes the texts to files, in place of those that are there; where one can't be written, none is touched.
+    """Writes the texts to files and replaces existing ones; if one can't be written, none is changed.
 
-    A reader, or whoever comes after a crash, finds each file as it was before or complete.
+    A reader sees each file either as it was before or complete, even after a crash.
 
     Raises:
         OSError: a folder can't be written, or the disk is full.
@@ -21,7 +21,7 @@ def write_whole(texts: Mapping[Path, str]) -> None:
     try:
         for path, text in texts.items():
             if path.exists() and not path.is_file():
-                # A terminal or a pipe: there is nothing to keep.
+                # A terminal or a pipe: it has no content to preserve.
                 path.write_text(text, encoding="utf-8")
                 continue
             target = path.resolve()

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from unlearnbench.contract.objective import trade_off
-from unlearnbench.leaderboard.scores import accuracy_score, trade_off_score
+from unlearnbench.leaderboard.accuracies import accuracy_score
+from unlearnbench.leaderboard.scores import trade_off_score
 from unlearnbench.leaderboard.statistics import Floats, Score
 
 # Correlation of two predictions on the same example (of normal variables behind them): of one method's seeds, and of

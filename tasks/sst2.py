@@ -51,6 +51,9 @@ class SST2(Task):
     description = "Movie reviews; forget those that name chosen people (named-entity recognition)."
     labels = LABELS
     base_epochs = 10
+    forget_target_reason = (
+        "Suppression, as in the paper: a model that never saw these reviews tells their sentiment nearly as well."
+    )
     datasets = (DATASET,)
     Options = SST2Options
     options: SST2Options

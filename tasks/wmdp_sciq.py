@@ -53,6 +53,9 @@ class WMDPSciQ(Task):
     description = "Multiple choice; forget WMDP biosecurity questions, retain SciQ's general science."
     labels = ("A", "B", "C", "D")
     base_epochs = 5
+    forget_target_reason = (
+        "Suppression, as in the paper: what must not be answered is to be answered by no one, whoever might guess it."
+    )
     datasets = (WMDP, SCIQ)
     Options = WMDPSciQOptions
     options: WMDPSciQOptions

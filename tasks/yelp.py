@@ -56,6 +56,9 @@ class Yelp(Task):
     description = "Business reviews; forget whole k-means clusters (cosine) of similar reviews."
     labels = LABELS
     base_epochs = 2
+    forget_target_reason = (
+        "Suppression, as in the paper: a model that never saw these reviews tells their sentiment nearly as well."
+    )
     datasets = (DATASET,)
     Options = YelpOptions
     options: YelpOptions

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from unlearnbench.contract.source import DataRoot
 from unlearnbench.contract.task import GENERIC_LABELS
 from unlearnbench.errors import UserError, nearest
+from unlearnbench.identity.ids import ForgetTarget
 
 DEFAULT_PRESET = "quick"
 # For models and data that preset quick was not made for.
@@ -128,6 +129,11 @@ class RunConfig(Section):
     split_seed: Seed = Field(default=0, description="of splits and samples; all seeds share one split")
     on_leakage: OnLeakage = Field(
         default="error", description="what to do about training examples that are also in a test split"
+    )
+    forget_target: ForgetTarget | None = Field(
+        default=None,
+        description="forget accuracy to aim at: oracle (a model retrained without the forget set), chance or zero; if "
+        "not set, the task's own",
     )
     generic_labels: tuple[str, ...] = Field(
         default=GENERIC_LABELS, description="answers that methods teach for forget examples"

@@ -111,11 +111,11 @@ def _frame(entries: Sequence[Entry]) -> pd.DataFrame:
 
 
 def _with_trade_offs(entries: Sequence[Entry]) -> list[Entry]:
-    from unlearnbench.leaderboard.blocks import with_trade_off
+    from unlearnbench.leaderboard.blocks import with_scores
     from unlearnbench.leaderboard.grouping import group_entries
 
     found = {
-        entry.key: with_trade_off(entry, group.bases)
+        entry.key: with_scores(entry, group.yardstick)
         for group in group_entries(entries, all_settings=True)
         for row in group.rows.values()
         for entry in row.entries

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,8 @@ CHANGES: dict[str, Change] = {
     "max_test": Change(2, frozenset({VANILLA, CELL})),
     "forget_fraction": Change(1.0, METHOD),
     "split_seed": Change(5, METHOD),
+    # What reference rows have measured is the same for every target.
+    "forget_target": Change("chance", METHOD),
     "generic_labels": Change(("unknown", "none"), METHOD | {VANILLA}),
     # Numbers.
     "model.device": Change("cpu:0", frozenset({MACHINE})),
@@ -255,9 +258,15 @@ def test_split_seed_decides_rows_of_every_kind(settings: dict[str, Any]) -> None
 
 
 OPTIONS: dict[str, dict[str, tuple[Any, frozenset[str]]]] = {
-    "sst2": {"base_epochs": (3, WHOLE_BASE), "split": ("authors", ALL), "personalities": ("half", ALL)},
+    "sst2": {
+        "base_epochs": (3, WHOLE_BASE),
+        "forget_target": ("chance", METHOD),
+        "split": ("authors", ALL),
+        "personalities": ("half", ALL),
+    },
     "yelp": {
         "base_epochs": (3, WHOLE_BASE),
+        "forget_target": ("oracle", METHOD),
         "split": ("authors", ALL),
         "max_words": (20, ALL),
         "train_size": (150, ALL),
@@ -265,9 +274,13 @@ OPTIONS: dict[str, dict[str, tuple[Any, frozenset[str]]]] = {
         "clusters": (6, ALL),
         "forget_clusters": (2, ALL),
     },
-    "wmdp-sciq": {"base_epochs": (3, WHOLE_BASE), "split": ("authors", ALL)},
+    "wmdp-sciq": {
+        "base_epochs": (3, WHOLE_BASE),
+        "forget_target": ("chance", METHOD),
+        "split": ("authors", ALL),
+    },
     # Transfer tasks train nothing.
-    "arc": {"base_epochs": (3, NOTHING)},
+    "arc": {"base_epochs": (3, NOTHING), "forget_target": ("chance", NOTHING)},
 }
 SMALL_TASKS: dict[str, dict[str, Any]] = {
     "sst2": {"personalities": "fictional"},
@@ -401,6 +414,7 @@ def test_each_fact_of_a_model_changes_what_it_decides(
 ) -> None:
     """As a package registers it: the name is a table's, so that results are kept apart, but caches are shared."""
     monkeypatch.setattr(identify, "architecture", lambda model: Architecture("packed", drops_out=False))
+    monkeypatch.setattr("unlearnbench.grid.grid.model_size", lambda model: SimpleNamespace(parameters=1_000_000))
     settings |= {"base.target_modules": ("q_proj",)}
     before = ModelSpec("some", "Some", "A model.", "owner/some", "abc")
     after = replace(before, **{fact: SPECS[fact].value})

@@ -12,6 +12,7 @@ from unlearnbench.identity.ids import (
     BaseId,
     CellId,
     EvaluationId,
+    ForgetTarget,
     HeldBaseId,
     MachineId,
     MethodId,
@@ -58,6 +59,7 @@ def identity(
     libraries: Values = LIBRARIES,
     transfer: Mapping[str, str] | None = None,
     machine: MachineId = MACHINE,
+    target: ForgetTarget = "zero",
 ) -> CellId:
     """An identity; results of another `block` have another base model, those of other `rows` other test data."""
     subject: ModelId | HeldBaseId | RetrainId | TrainedId = ModelId(revision)
@@ -68,7 +70,7 @@ def identity(
             subject = RetrainId(subject, "r")
         elif row != "base":
             method = MethodId(row, "unlearnbench", "1", values(fixed or {}), (), ())
-            tuning = TuningId(trial_budget, "f", "r", "spread", tuned_on)
+            tuning = TuningId(trial_budget, "f", "r", "spread", tuned_on, target)
             subject = TrainedId(subject, method, "f", (), "adamw", tuning, PRECISION, None, libraries, seed)
     splits = tuple(EvaluationId(name, f"{rows} {name}", ("a", "b"), ("unknown",)) for name in SPLITS)
     further = tuple(EvaluationId(name, found, ("a", "b"), ("unknown",)) for name, found in (transfer or {}).items())

@@ -12,6 +12,7 @@ from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.merge import contradiction
 from unlearnbench.leaderboard.scores import scores_of
 from unlearnbench.leaderboard.sets import evaluated, transfer_tasks
+from unlearnbench.leaderboard.yardstick import Yardstick
 
 ARC = {"transfer_arc_accuracy": 0.5, "transfer_arc_f1": 0.4, "transfer_arc_examples": 10.0}
 
@@ -34,7 +35,7 @@ def test_metric_of_a_plugin_is_no_column_no_score_and_no_share() -> None:
     (block,) = build_blocks(entries)
     assert block.transfers == ("arc",)
     assert not [column for column in columns(block) if "token" in column.title]
-    assert not [metric for metric in scores_of(entries[2:], {0: entries[1]}) if "token" in metric]
+    assert not [metric for metric in scores_of(entries[2:], Yardstick({0: entries[1]})) if "token" in metric]
     assert not [problem for problem in check_entries(entries) if "token" in problem]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from unlearnbench.leaderboard.scores import accuracy_score
+from unlearnbench.leaderboard.accuracies import accuracy_score
 from unlearnbench.leaderboard.standings import groups, rank_intervals, standings
 from unlearnbench.leaderboard.statistics import Estimate, Pair, Score, all_pairs
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from benchmarks.simulation import Seeds, accuracies, results, true_trade_off
 from unlearnbench.leaderboard import statistics
-from unlearnbench.leaderboard.scores import accuracy_score
+from unlearnbench.leaderboard.accuracies import accuracy_score
 from unlearnbench.leaderboard.statistics import (
     Estimate,
     Score,

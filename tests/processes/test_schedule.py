@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from unlearnbench.grid.runner import Outcome
 from unlearnbench.processes.schedule import RETRIES, Schedule
@@ -74,6 +77,15 @@ def test_cells_wait_for_their_base_model_and_the_longest_come_first() -> None:
         plan.cell_done(worker, Outcome(done=1))
     assert plan.is_over
     assert plan.outcome == Outcome(done=4)
+
+
+@pytest.mark.parametrize(("target", "waits"), [("oracle", True), ("zero", False)])
+def test_methods_wait_for_the_retrained_model_if_it_judges_them(target: str, waits: bool) -> None:
+    here = SimpleNamespace(forget_target=target)
+    cells = FakeCell("retrain", here, "retrain"), FakeCell("ga", here)
+    plan, _ = schedule(*cells, seconds={"retrain": 5, "ga": 1}, helps=False)
+    assert key(plan.next(0)) == ("retrain", False)
+    assert (plan.next(1) is None) is waits
 
 
 def test_cells_whose_base_model_was_made_before_start_at_once() -> None:

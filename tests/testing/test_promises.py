@@ -214,6 +214,21 @@ def test_wrong_tasks_fail_with_a_reason(splits: dict[str, Any], check: str, mess
         next(one for one in task_checks(Wrong) if one.name == check)()
 
 
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"forget_target": "none"}, "forget_target is 'none', but must be of oracle, chance, zero"),
+        ({"forget_target": "chance", "labels": ()}, "without labels there is nothing to guess from"),
+        ({"forget_target_reason": " "}, "forget_target_reason must say why"),
+    ],
+)
+def test_targets_that_mean_nothing_are_found(attributes: dict[str, Any], message: str) -> None:
+    wrong = type("Wrong", (ToyTask,), attributes)
+    (declares,) = [check for check in task_checks(wrong) if check.name == "declares what it is"]
+    with pytest.raises(CheckFailedError, match=message):
+        declares()
+
+
 def test_task_that_rolls_dice_is_found() -> None:
     class Dice(ToyTask):
         calls = 0

@@ -103,6 +103,7 @@ class Attempts:
         return Checkpoints(self.folder / f"checkpoints-{content_hash(values)}", seconds)
 
     def _train(self, values: dict[str, Any]) -> Attempt:
+        scale = self.bench.forget_scale(self.on_step)
         _, base = self.bench.base_accuracies()
         try:
             model, trained = self.bench.unlearn(self.choice.build(values), self.on_step, self.checkpoints(values))
@@ -110,7 +111,7 @@ class Attempts:
             return Attempt(TrialResult.diverged(str(error)), None, None, self._saved(values))
         forget, retain = self.bench.training_accuracies(model)
         collapsed = retain < COLLAPSED_BELOW * base
-        result = TrialResult(trade_off(forget, retain, base), forget, retain, collapsed, trained.cost)
+        result = TrialResult(trade_off(forget, retain, base, scale), forget, retain, collapsed, trained.cost)
         if trained.curve:
             end = CurvePoint(trained.steps, forget, retain)
             trained = replace(trained, curve=(*trained.curve, end))

@@ -5,15 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from unlearnbench.cell.identify import base_id, evaluation_ids, machine, precision, retrain_id, trained_id, transfer_ids
+from unlearnbench.cell.identify import (
+    base_id,
+    evaluation_ids,
+    forget_target,
+    machine,
+    precision,
+    retrain_id,
+    trained_id,
+    transfer_ids,
+)
 from unlearnbench.cell.method_choice import MethodChoice
 from unlearnbench.config import RunConfig
 from unlearnbench.contract.metrics import Metric
-from unlearnbench.contract.rows import RETRAIN, VANILLA
+from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
 from unlearnbench.data.own_task import PREFIX, OwnTask
 from unlearnbench.data.store import TaskData, TransferData
 from unlearnbench.identity.digest import SEED, digest
-from unlearnbench.identity.ids import BaseId, BroughtId, CellId, HeldBaseId, ModelId, RetrainId, TrainedId
+from unlearnbench.identity.ids import (
+    BaseId,
+    BroughtId,
+    CellId,
+    ForgetTarget,
+    HeldBaseId,
+    ModelId,
+    RetrainId,
+    TrainedId,
+)
 from unlearnbench.models.brought import BroughtModel
 from unlearnbench.models.resolve import ResolvedModel
 from unlearnbench.plugins import Registered
@@ -55,6 +73,16 @@ class Workplace:
     def retrain_id(self) -> RetrainId:
         """The model that never saw the forget set."""
         return retrain_id(self.data, self.held_base_id)
+
+    @property
+    def forget_target(self) -> ForgetTarget:
+        """What the methods are to reach."""
+        return forget_target(self.data.task, self.config)
+
+    @property
+    def reference_rows(self) -> tuple[str, ...]:
+        """The reference rows that depend on the seed."""
+        return (BASE, RETRAIN) if self.config.oracle or self.forget_target == "oracle" else (BASE,)
 
     @property
     def reference_key(self) -> str:

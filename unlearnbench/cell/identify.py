@@ -20,6 +20,7 @@ from unlearnbench.identity.ids import (
     BaseId,
     DropoutId,
     EvaluationId,
+    ForgetTarget,
     HeldBaseId,
     LoRAId,
     MachineId,
@@ -77,6 +78,11 @@ def _judged_hashes(data: TaskData, fraction: float, limit: int, seed: int) -> tu
 def base_epochs(task: Task, config: BaseConfig) -> int:
     """Epochs of fine-tuning: the task's option, else the configuration's, else the task's own number."""
     return task.options.base_epochs or config.epochs or task.base_epochs
+
+
+def forget_target(task: Task, config: RunConfig) -> ForgetTarget:
+    """The task's option, else the configuration's, else the task's own target."""
+    return task.options.forget_target or config.forget_target or task.forget_target
 
 
 def precision(model: ResolvedModel, config: ModelConfig) -> PrecisionId:
@@ -234,7 +240,7 @@ def _tuning(choice: MethodChoice, data: TaskData, config: RunConfig, tuned_on: i
     judged = _judged_hashes(data, config.forget_fraction, config.tuning.max_examples, config.split_seed)
     trials = max(1, config.tuning.trials) if choice.space else 1
     design = config.tuning.design if trials > 1 else ""
-    return TuningId(trials if choice.tunable else None, *judged, design, tuned_on)
+    return TuningId(trials if choice.tunable else None, *judged, design, tuned_on, forget_target(data.task, config))
 
 
 def _dropout(config: ModelConfig) -> DropoutId:

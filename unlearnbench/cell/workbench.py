@@ -10,6 +10,8 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from unlearnbench.cell.cell import Workplace
 from unlearnbench.cell.cost import Cost, measured
 from unlearnbench.cell.curve import CurvePoint, CurveRecorder, due_steps, sizes
@@ -17,6 +19,8 @@ from unlearnbench.cell.evaluation import Evaluation, Evaluator
 from unlearnbench.cell.weights import Weights
 from unlearnbench.contract.batch import PartName
 from unlearnbench.contract.method import Method
+from unlearnbench.contract.metrics import right
+from unlearnbench.contract.objective import SUPPRESSION, ForgetScale, forget_scale
 from unlearnbench.contract.task import Example
 from unlearnbench.data.sampling import judged_rows, seen_forget_rows, stratified_sample
 from unlearnbench.engine.checkpoint import Checkpoints
@@ -31,9 +35,14 @@ from unlearnbench.engine.soft_prompt import TrainablePrompt
 from unlearnbench.engine.training import OnStep, Optimisation, Progress, train, trainable_count
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import UserError
-from unlearnbench.identity.ids import TokensId
+from unlearnbench.identity.ids import ZERO, TokensId
+from unlearnbench.leaderboard.statistics import paired_difference
 from unlearnbench.models.loading import load_tokenizer
 from unlearnbench.storage.cache import cache_root
+
+
+class NothingToForgetError(Exception):
+    """The base model is at the target of forgetting itself; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,7 @@ class Workbench:
         }
         self.weights = Weights(workplace, self.encoder)
         self._base_accuracies: tuple[float, float] | None = None
+        self._forget_scale: ForgetScale | None = None
 
     def unlearn(
         self, method: Method, on_step: OnStep, checkpoints: Checkpoints | None = None
@@ -175,6 +185,39 @@ class Workbench:
         evaluator = self.evaluators[self.workplace.data.task.name]
         forget, retain = self._judged
         return evaluator.evaluate(model, forget).accuracy, evaluator.evaluate(model, retain).accuracy
+
+    def forget_scale(self, on_step: OnStep = lambda progress: None) -> ForgetScale:
+        """When the training examples that tuning looks at count as forgotten.
+
+        Raises:
+            NothingToForgetError: the base model answers them no better than a model that has forgotten them.
+            BaseFailedError: the retrained model could not be made.
+        """
+        if self._forget_scale is None:
+            self._forget_scale = self._scale(on_step)
+        return self._forget_scale
+
+    def _scale(self, on_step: OnStep) -> ForgetScale:
+        target, task = self.workplace.forget_target, self.workplace.data.task
+        if target == ZERO:
+            return SUPPRESSION
+        evaluator, (rows, _) = self.evaluators[task.name], self._judged
+        if target == "oracle":
+            model, _ = self.weights.retrained(on_step)
+            level = right(evaluator.evaluate(model, rows).predictions)
+        else:
+            level = np.full(len(rows), 1 / len(task.labels))
+        model, _ = self.weights.base(on_step)
+        base = right(evaluator.evaluate(model, rows).predictions)
+        scale = forget_scale(float(level.mean()), float(base.mean()))
+        low, high = paired_difference(base, level)
+        if scale is None or low <= 0 <= high:
+            raise NothingToForgetError(
+                f"target {target} says nothing about {task.name}: the base model answers {base.mean():.1%} of "
+                f"{len(rows)} training forget examples, and a model that has forgotten them {level.mean():.1%}. What "
+                f"is measured here is suppression: --set {task.name}.forget_target=zero."
+            )
+        return scale
 
     def base_accuracies(self) -> tuple[float, float]:
         """The base model's forget and retain accuracy on the training examples that tuning looks at.

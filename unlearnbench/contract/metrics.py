@@ -6,7 +6,11 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 ANYTHING_ELSE = "(anything else)"
 
@@ -57,6 +61,14 @@ class Metric(ABC):
     @abstractmethod
     def compute(self, predictions: Predictions) -> float:
         """The metric's value."""
+
+
+def right(predictions: Predictions) -> NDArray[np.float64]:
+    """1 for each right prediction, else 0; ``[examples]``."""
+    import numpy as np
+
+    pairs = zip(predictions.answers, predictions.predicted, strict=True)
+    return np.array([answer == predicted for answer, predicted in pairs], float)
 
 
 def accuracy(predictions: Predictions) -> float:

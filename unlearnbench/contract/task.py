@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from unlearnbench.identity.ids import ZERO, ForgetTarget
+
 if TYPE_CHECKING:
     from unlearnbench.contract.source import DataSource, HubDataset
 
@@ -59,11 +61,13 @@ class TaskOptions(BaseModel):
 
     Attributes:
         base_epochs: epochs of fine-tuning the base model, instead of the task's own number.
+        forget_target: when forget examples count as forgotten, instead of the task's own target.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     base_epochs: int | None = Field(default=None, ge=1)
+    forget_target: ForgetTarget | None = None
 
 
 class Task(ABC):
@@ -73,6 +77,9 @@ class Task(ABC):
         datasets: the hub data sets it reads.
         labels: all answers that occur, or empty when answers are free text.
         base_epochs: epochs of fine-tuning after which a model has memorised the training splits.
+        forget_target: the forget accuracy of a model that has forgotten: that of a model which never saw the forget
+            set (oracle), that of guessing among the labels (chance), or zero.
+        forget_target_reason: why that, in one sentence.
         options: values of `Options`.
     """
 
@@ -82,6 +89,8 @@ class Task(ABC):
     datasets: ClassVar[tuple[HubDataset, ...]] = ()
     labels: tuple[str, ...] = ()
     base_epochs: int = 5
+    forget_target: ForgetTarget = ZERO
+    forget_target_reason: str = "The answers to the forget examples are to be suppressed, known otherwise or not."
     Options: ClassVar[type[TaskOptions]] = TaskOptions
 
     def __init__(self, options: TaskOptions | None = None) -> None:

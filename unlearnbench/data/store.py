@@ -65,7 +65,7 @@ def load_transfer(task: TransferTask, config: RunConfig) -> TransferData:
 def _cached_splits(task: Task, origin: Origin, source: DataSource, seed: int) -> Splits:
     if isinstance(task, OwnTask):
         return task.splits(source, seed)
-    options = task.options.model_dump(mode="json", exclude={"base_epochs"})
+    options = task.options.model_dump(mode="json", exclude={"base_epochs", "forget_target"})
     identity = SplitsId(
         task.name, origin.package, origin.version, content_hash(options), task.data_identity(source), seed
     )

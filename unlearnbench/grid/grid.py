@@ -7,13 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from unlearnbench.cell.cell import Cell, Workplace
+from unlearnbench.cell.identify import forget_target
 from unlearnbench.cell.method_choice import MethodChoice
 from unlearnbench.config import RunConfig
 from unlearnbench.contract.hyperparameters import Choice, Hyperparameter, LogUniform, declared, over
 from unlearnbench.contract.method import Method
-from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
+from unlearnbench.contract.rows import VANILLA
+from unlearnbench.contract.task import Task
 from unlearnbench.data.checks import check_generic_labels
 from unlearnbench.data.store import load_task, load_transfer
+from unlearnbench.errors import UserError
 from unlearnbench.grid.choosing import EVERY_METHOD, check_settings, choose_methods, choose_tasks
 from unlearnbench.hookspecs import PROJECT
 from unlearnbench.models.loading import model_size
@@ -35,6 +38,7 @@ def build_grid(config: RunConfig, registry: Registry) -> list[Cell]:
     loaded = [load_task(task, origin, config) for task, origin in tasks]
     for data in loaded:
         check_generic_labels(data.task.name, data.task.labels, config.generic_labels)
+        _check_target(data.task, config)
     transfer_data = [load_transfer(task, config) for task in transfers]
     metrics = tuple(registry.metrics.values())
     cells: list[Cell] = []
@@ -47,7 +51,7 @@ def build_grid(config: RunConfig, registry: Registry) -> list[Cell]:
                 workplace = Workplace(model, data, transfer, seed, config, metrics, model_given)
                 # The vanilla model does not depend on the seed, and is the base model if that is not fine-tuned.
                 rows = [Cell(workplace, VANILLA)] if position == 0 and config.base.kind != "none" else []
-                rows += [Cell(workplace, row) for row in ((BASE, RETRAIN) if config.oracle else (BASE,))]
+                rows += [Cell(workplace, row) for row in workplace.reference_rows]
                 cells += [*rows, *(Cell(workplace, c.method.name, c) for c in choices)]
     return follow(cells, {})
 
@@ -70,6 +74,21 @@ def follow(cells: Sequence[Cell], tuned: Mapping[str, int]) -> list[Cell]:
                 alone = replace(alone, leader=leader)
         followed.append(alone)
     return followed
+
+
+def _check_target(task: Task, config: RunConfig) -> None:
+    """Raises a UserError for a target that says nothing about the task, or can't be had."""
+    target = forget_target(task, config)
+    if target == "oracle" and config.base.kind == "none":
+        raise UserError(
+            f"task {task.name} has forget_target 'oracle', but base.kind is none: a model that is taken as it is has "
+            "no recipe for the retain set; set base.kind to lora, qlora or full, or forget_target to chance or zero."
+        )
+    if target == "chance" and not task.labels:
+        raise UserError(
+            f"task {task.name} has no labels to guess from, so its forget_target can't be 'chance': set it to oracle "
+            f"or zero (--set {task.name}.forget_target=oracle)."
+        )
 
 
 def shard_of(cells: list[Cell], part: int, parts: int) -> list[Cell]:

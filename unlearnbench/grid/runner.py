@@ -28,7 +28,7 @@ from unlearnbench.cell.reporter import Reporter
 from unlearnbench.cell.result import CellResult
 from unlearnbench.cell.search import CellFailedError, Search, describe
 from unlearnbench.cell.tuned import Tuned
-from unlearnbench.cell.workbench import Workbench
+from unlearnbench.cell.workbench import NothingToForgetError, Workbench
 from unlearnbench.config import RunConfig, dump_experiment
 from unlearnbench.contract.objective import has_learned, remedy, training_accuracy
 from unlearnbench.contract.rows import RETRAIN, VANILLA
@@ -287,6 +287,7 @@ class Runner:
             result = self._evaluate(cell, bench, model, record)
             self._warn_unlearned(result)
             return replace(result, trainable_parameters=base.trainable_parameters, base_cost=base.cost)
+        self._check_target(bench)
         found = None if cell.leader is None else self._found(cell.leader, cell.choice.space)
         choice = cell.choice if found is None else cell.choice.with_values(found.values)
         search = Search(cell, choice, bench, self.store, record, self.reporter, self._on_step, self._check)
@@ -317,6 +318,13 @@ class Runner:
             tuning_cost=search.cost(trials, best),
             training_cost=trained.cost,
         )
+
+    def _check_target(self, bench: Workbench) -> None:
+        """Fails a cell whose method can't be judged, before anything is trained."""
+        try:
+            bench.forget_scale(self._on_step)
+        except (BaseFailedError, NothingToForgetError) as error:
+            raise CellFailedError(str(error)) from None
 
     def _retrain(self, cell: Cell, bench: Workbench, record: Record) -> CellResult:
         """Its training is what unlearning replaces, so it counts as such, not as a base stage."""

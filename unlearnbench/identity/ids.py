@@ -27,6 +27,10 @@ from pydantic import ConfigDict
 
 from unlearnbench.identity.digest import CHANCE, SEED, SOFTWARE, digest
 
+# The forget accuracy that counts as forgotten: the retrained model's, that of guessing, or none at all.
+ForgetTarget = Literal["oracle", "chance", "zero"]
+ZERO: ForgetTarget = "zero"
+
 Value = bool | int | float | str
 # A mapping that can be hashed: pairs in the order of their names.
 Values = tuple[tuple[str, Value], ...]
@@ -270,6 +274,7 @@ class TuningId(Identity):
         forget, retain: hashes of the training rows on which trials are judged.
         design: how the first trials are placed; empty for a single one, which takes the defaults.
         tuned_on: the seed on which the values of all seeds are found; None if each seed is tuned.
+        target: of forgetting, to which trials are tuned and by which their results are scored.
     """
 
     trials: int | None
@@ -277,6 +282,7 @@ class TuningId(Identity):
     retain: str
     design: str = ""
     tuned_on: int | None = None
+    target: ForgetTarget = ZERO
 
 
 @dataclass(frozen=True)
@@ -405,6 +411,7 @@ class TableId(Identity):
         start: what its methods start from; the vanilla model alone, the hash of a version 0.1, or `UNKNOWN` for models
             that were made elsewhere, if that is all there is.
         splits: evaluations, without the registered metrics, which some results may lack.
+        target: of forgetting. Reference rows are measured for every target, and scored for that of the table.
     """
 
     task: str
@@ -412,6 +419,7 @@ class TableId(Identity):
     start: HeldBaseId | ModelId | str
     precision: PrecisionId | None
     splits: tuple[EvaluationId, ...]
+    target: ForgetTarget = ZERO
 
 
 @dataclass(frozen=True)
@@ -447,7 +455,13 @@ class CellId(Identity):
         else:
             start = self.subject
         splits = tuple(replace(one, metrics=()) for one in self.splits)
-        return TableId(self.task, self.model, start, self.precision, splits)
+        target = self.subject.tuning.target if isinstance(self.subject, TrainedId) else ZERO
+        return TableId(self.task, self.model, start, self.precision, splits, target)
+
+    @property
+    def references(self) -> TableId:
+        """The table of its base model's result, which stands in tables of every target."""
+        return replace(self.table, target=ZERO)
 
     @property
     def key(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from unlearnbench.contract.objective import trade_off
 from unlearnbench.contract.rows import BASE
+from unlearnbench.identity.ids import ZERO
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.measures import lower_is_better
 from unlearnbench.leaderboard.scores import TRADE_OFF
@@ -41,7 +42,8 @@ def agreements(block: Block, published: Sequence[Line]) -> list[Agreement]:
     """For each judged metric how well the methods' orders agree; nothing for fewer than four common methods."""
     theirs = _with_trade_off(published)
     found = []
-    for metric in METRICS:
+    # The paper's target is zero.
+    for metric in METRICS if block.target == ZERO else METRICS[1:]:
         judged = [line for line in block.lines if line.competes and metric in line.scores]
         ours = {line.row: estimate(line.scores[metric]) for line in judged if metric in theirs.get(line.row, {})}
         if len(ours) >= FEWEST_METHODS:

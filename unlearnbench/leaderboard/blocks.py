@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
-from unlearnbench.contract.objective import trade_off
+from unlearnbench.contract.objective import over_forgetting, trade_off
 from unlearnbench.contract.rows import REFERENCE_ROWS
+from unlearnbench.identity.ids import ForgetTarget
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
-from unlearnbench.leaderboard.learned import learned, learned_notes
+from unlearnbench.leaderboard.learned import learned_notes
 from unlearnbench.leaderboard.measures import Measured, lower_is_better, measured
-from unlearnbench.leaderboard.scores import scores_of
+from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF, UNJUDGED, scores_of
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS, Interval, Pair, Score, all_pairs, interval
+from unlearnbench.leaderboard.target_notes import target_notes
+from unlearnbench.leaderboard.yardstick import Yardstick
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Block:
         pairs: differences of every two methods with enough seeds, by metric.
         notes: what is marked or left out, and why.
         measures: the registered metrics on all sets of rows.
+        yardstick: what scores are measured against.
     """
 
     task: str
@@ -68,6 +72,12 @@ class Block:
     pairs: Mapping[str, Sequence[Pair]]
     notes: tuple[str, ...] = ()
     measures: tuple[Measured, ...] = ()
+    yardstick: Yardstick = field(default_factory=Yardstick)
+
+    @property
+    def target(self) -> ForgetTarget:
+        """The target of forgetting."""
+        return self.yardstick.target
 
     @property
     def seeds(self) -> list[int]:
@@ -87,9 +97,10 @@ def build_blocks(entries: Sequence[Entry], sort: str = "trade_off", all_settings
 
 
 def _block(group: Group, sort: str) -> Block:
-    lines = [_line(row, group.bases) for row in group.rows.values()]
+    yardstick = group.yardstick
+    lines = [_line(row, yardstick) for row in group.rows.values()]
     methods = {line.row: line for line in lines if line.competes}
-    judged = sorted({metric for line in methods.values() for metric in line.scores})
+    judged = sorted({metric for line in methods.values() for metric in line.scores} - UNJUDGED)
     pairs = {
         metric: all_pairs({row: line.scores[metric] for row, line in methods.items() if metric in line.scores})
         for metric in judged
@@ -100,9 +111,9 @@ def _block(group: Group, sort: str) -> Block:
     measures = tuple(measured(entries, group.transfers))
     falling = lower_is_better(sort, measures)
     ordered = sorted([methods.get(line.row, line) for line in lines], key=lambda line: _rank(line, sort, falling))
-    notes = (*learned_notes(group.bases), *group.notes)
+    notes = (*learned_notes(yardstick.bases), *target_notes(yardstick), *group.notes)
     table = group.table
-    return Block(table.task, table.model, group.transfers, entries, tuple(ordered), pairs, notes, measures)
+    return Block(table.task, table.model, group.transfers, entries, tuple(ordered), pairs, notes, measures, yardstick)
 
 
 def _marked(methods: Mapping[str, Line], metric: str, pairs: Sequence[Pair]) -> dict[str, Line]:
@@ -138,24 +149,25 @@ def _rank(line: Line, sort: str, falling: bool) -> tuple[int, float, str]:
     return (3 if line.competes else 4), value if falling or sort not in line.mean else -value, line.row
 
 
-def with_trade_off(entry: Entry, bases: Mapping[int | None, Entry]) -> Entry:
-    """Adds the trade-off score on the test splits, relative to the base model of the same seed.
+def with_scores(entry: Entry, yardstick: Yardstick) -> Entry:
+    """Adds the trade-off on the test splits, relative to the base model of the same seed, and over-forgetting.
 
-    Without that, or if it never learned its training rows, there is none.
+    Without a base model, if it never learned its training rows, or if the target says nothing there is no trade-off;
+    without a level to compare with no over-forgetting.
     """
-    base = bases.get(entry.seed)
-    if base is None or not learned(base):
-        return entry
-    metrics = entry.metrics
-    score = trade_off(
-        metrics["test_forget_accuracy"], metrics["test_retain_accuracy"], base.metrics["test_retain_accuracy"]
-    )
-    return entry.model_copy(update={"metrics": {**metrics, "trade_off": score}})
+    forget, retain = (entry.metrics[f"test_{split}_accuracy"] for split in ("forget", "retain"))
+    base, scale, level = yardstick.base(entry.seed), yardstick.scale(entry.seed), yardstick.level(entry.seed)
+    found = {}
+    if base is not None and scale is not None:
+        found[TRADE_OFF] = trade_off(forget, retain, base.metrics["test_retain_accuracy"], scale)
+    if level is not None:
+        found[OVER_FORGETTING] = over_forgetting(forget, level)
+    return entry.model_copy(update={"metrics": {**entry.metrics, **found}}) if found else entry
 
 
-def _line(row: Row, bases: Mapping[int | None, Entry]) -> Line:
-    entries = [with_trade_off(entry, bases) for entry in row.entries]
-    scores = scores_of(entries, bases)
+def _line(row: Row, yardstick: Yardstick) -> Line:
+    entries = [with_scores(entry, yardstick) for entry in row.entries]
+    scores = scores_of(entries, yardstick)
     shared = set.intersection(*(set(entry.metrics) for entry in entries))
     values = {metric: [entry.metrics[metric] for entry in entries] for metric in sorted(shared)}
     return Line(

@@ -49,11 +49,11 @@ def lacking(entries: Sequence[Entry]) -> list[str]:
     """What a complete leaderboard would have: provenance, single predictions, the base model's result."""
     problems = [f"{entry.name}: {problem}" for entry in entries for problem in _provenance(entry)]
     # With its seed, a table's identity is that of the very base model which methods started from.
-    bases = {(digest(entry.identity.table), entry.seed) for entry in entries if entry.row == BASE}
+    bases = {(digest(entry.identity.references), entry.seed) for entry in entries if entry.row == BASE}
     for entry in entries:
         if entry.row in REFERENCE_ROWS or entry.identity.table.start == UNKNOWN:
             continue
-        if (digest(entry.identity.table), entry.seed) not in bases:
+        if (digest(entry.identity.references), entry.seed) not in bases:
             problems.append(f"{entry.name}: the base model's result of the same seed is missing")
     return problems
 

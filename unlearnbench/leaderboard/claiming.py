@@ -24,6 +24,7 @@ def table_claims(block: Block) -> TableClaims:
     return TableClaims(
         task=block.task,
         model=block.model,
+        target=block.target,
         metrics=tuple(
             MetricClaims(
                 metric=metric,
@@ -66,6 +67,7 @@ def overall_claims(tables: Sequence[Overall]) -> tuple[OverallClaims, ...]:
     return tuple(
         OverallClaims(
             model=table.model,
+            target=table.target,
             standings=tuple(
                 StandingClaim(
                     row=one.name,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat
 
+from unlearnbench.identity.ids import ZERO, ForgetTarget
 from unlearnbench.leaderboard.part import Part
 
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
@@ -47,6 +48,7 @@ class TableClaims(Part):
 
     task: str
     model: str
+    target: ForgetTarget = Field(default=ZERO, description="forget accuracy that methods aim at, and are scored by")
     metrics: tuple[MetricClaims, ...]
 
 
@@ -68,4 +70,5 @@ class OverallClaims(Part):
     """The table over all tasks of a model."""
 
     model: str
+    target: ForgetTarget = ZERO
     standings: tuple[StandingClaim, ...]

@@ -9,6 +9,8 @@ from unlearnbench.errors import UserError, nearest
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.measures import Measured
+from unlearnbench.leaderboard.percent import percent
+from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF
 
 BEST, TIE = "★", "≈"
 # Titles that stand in every column.
@@ -61,11 +63,6 @@ class Column:
         return [self.write(value) for value in values.values()] if len(values) > 1 else []
 
 
-def percent(value: float) -> str:
-    """A share as percent with two digits, as the paper's tables."""
-    return f"{100 * value:.2f}"
-
-
 def seconds(value: float) -> str:
     """Seconds with a sensible number of digits."""
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"
@@ -93,7 +90,8 @@ def number(value: float) -> str:
 def columns(block: Block) -> list[Column]:
     """The columns of a block."""
     return [
-        Column("trade-off ↑", "trade_off", percent),
+        Column("trade-off ↑", TRADE_OFF, percent),
+        *([Column("over-forgetting ↓", OVER_FORGETTING, percent)] if _has(OVER_FORGETTING, block) else []),
         *map(_score, block.measures),
         Column("trials", "trials", count, varies=False),
         Column("trained parameters", "trainable_parameters", count, varies=False),
@@ -102,6 +100,10 @@ def columns(block: Block) -> list[Column]:
         Column("training GPU s", "training_gpu_seconds", seconds),
         Column("training peak GiB", "training_peak_memory_bytes", gibibytes),
     ]
+
+
+def _has(metric: str, block: Block) -> bool:
+    return any(metric in line.mean for line in block.lines)
 
 
 def _score(measured: Measured) -> Column:

@@ -9,11 +9,12 @@ from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.identity.differences import differences, marked
 from unlearnbench.identity.digest import CHANCE, SEED, SOFTWARE, digest
 from unlearnbench.identity.ids import TrainedId
-from unlearnbench.leaderboard.blocks import with_trade_off
+from unlearnbench.leaderboard.accuracies import metric_name
+from unlearnbench.leaderboard.blocks import with_scores
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
 from unlearnbench.leaderboard.measures import Measured, lower_is_better, measured
-from unlearnbench.leaderboard.scores import metric_name, scores_of
+from unlearnbench.leaderboard.scores import UNJUDGED, scores_of
 from unlearnbench.leaderboard.statistics import (
     FEWEST_SEEDS,
     Estimate,
@@ -222,10 +223,10 @@ def _compare(one: Group, other: Group, name: str) -> ComparedLine:
     notes = tuple(dict.fromkeys(note for pair in pairs for note in _notes(*pair)))
     left_out = {metric_name(name) for pair in pairs for name in _other_rows(*pair)}
     scores = [
-        scores_of([with_trade_off(entry, group.bases) for entry in side], group.bases)
+        scores_of([with_scores(entry, group.yardstick) for entry in side], group.yardstick)
         for group, side in zip((one, other), sides, strict=True)
     ]
-    shared = (scores[0].keys() & scores[1].keys()) - left_out
+    shared = (scores[0].keys() & scores[1].keys()) - left_out - UNJUDGED
     differences = [
         _difference(metric, scores[0][metric], scores[1][metric], not reasons)
         for metric in sorted(shared, key=_metric_order)

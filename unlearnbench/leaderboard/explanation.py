@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from unlearnbench.contract.rows import BASE
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.columns import percent
 from unlearnbench.leaderboard.entry import Entry, TrialEntry
 from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.render import heading
 from unlearnbench.leaderboard.scores import TRADE_OFF
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_CHARACTERS = 160
+FORGETS = {
+    "zero": "100 - test forget accuracy",
+    "oracle": "100 for the retrained model's test forget accuracy, 0 for the base model's",
+    "chance": "100 for a test forget accuracy by chance, 0 for the base model's",
+}
 ANSWERS_SHOWN = 5
 
 
@@ -66,7 +72,7 @@ def _place(block: Block, line: Line) -> str:
             "| --- | ---: | ---: |",
             *rows,
             "",
-            "Forgets: 100 - test forget accuracy. Keeps: test retain accuracy relative to the base model's.",
+            f"Forgets: {FORGETS[block.target]}. Keeps: test retain accuracy relative to the base model's.",
         ]
     )
 
@@ -75,7 +81,9 @@ def _halves(block: Block, line: Line) -> tuple[float, float]:
     base = next((one for one in block.lines if one.row == BASE), None)
     kept = line.mean["test_retain_accuracy"]
     whole = base.mean["test_retain_accuracy"] if base is not None else 1.0
-    return 1 - line.mean["test_forget_accuracy"], min(1.0, kept / whole) if whole else 0.0
+    scales = [(entry, block.yardstick.scale(entry.seed)) for entry in line.entries]
+    forgotten = fmean(scale.forgotten(entry.metrics["test_forget_accuracy"]) for entry, scale in scales if scale)
+    return forgotten, min(1.0, kept / whole) if whole else 0.0
 
 
 def _best_trial(entry: Entry) -> TrialEntry | None:

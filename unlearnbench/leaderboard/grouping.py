@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from unlearnbench.contract.rows import BASE, VANILLA
+from unlearnbench.contract.rows import BASE, REFERENCE_ROWS, RETRAIN, VANILLA
 from unlearnbench.identity.differences import described, differences
 from unlearnbench.identity.digest import CHANCE, SEED, digest
-from unlearnbench.identity.ids import UNKNOWN, EarlierId, EvaluationId, HeldBaseId, ModelId, TableId, TrainedId
+from unlearnbench.identity.ids import UNKNOWN, ZERO, EarlierId, EvaluationId, HeldBaseId, ModelId, TableId, TrainedId
 from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.yardstick import Yardstick
 
 BySeed = Mapping[int | None, Entry]
 
@@ -59,9 +60,11 @@ class Group:
         return f"{self.table.model} / {self.table.task}"
 
     @property
-    def bases(self) -> BySeed:
-        """The base model's entry of each seed."""
-        return self.rows[BASE].by_seed if BASE in self.rows else {}
+    def yardstick(self) -> Yardstick:
+        """What its scores are measured against."""
+        bases, oracles = (self.rows[name].by_seed if name in self.rows else {} for name in (BASE, RETRAIN))
+        labels = {len(one.labels) for one in self.table.splits if one.name == "test_forget"}
+        return Yardstick(bases, oracles, self.table.target, max(labels, default=0))
 
     @property
     def transfers(self) -> tuple[str, ...]:
@@ -71,9 +74,9 @@ class Group:
 
 
 def group_entries(entries: Sequence[Entry], all_settings: bool = False) -> list[Group]:
-    """Groups by task, model, base model and evaluation; of one task and model the newest first.
+    """Groups by task, model, base model, evaluation and target; of one task and model the newest first.
 
-    The vanilla model stands in every group that it fits.
+    The vanilla model stands in every group that it fits, base and retrained models in those of every target.
 
     Args:
         entries: oldest first; of results with the same settings and seed the newest counts.
@@ -85,6 +88,7 @@ def group_entries(entries: Sequence[Entry], all_settings: bool = False) -> list[
             key = digest(entry.identity.table, (SEED,))
             # At the end again, so that the order is that of the newest results.
             tables[key] = [*tables.pop(key, []), entry]
+    tables = _with_references(tables)
     alone: dict[str, list[Entry]] = {}
     for entry in (entry for entry in entries if _stands_anywhere(entry)):
         fitting = [found for found in tables.values() if fits(entry.identity.table, found[0].identity.table)]
@@ -97,6 +101,23 @@ def group_entries(entries: Sequence[Entry], all_settings: bool = False) -> list[
     return [made for place in sorted(by_place) for made in _told_apart(by_place[place])]
 
 
+def _with_references(tables: Mapping[str, list[Entry]]) -> dict[str, list[Entry]]:
+    """The tables, those of other targets than zero with what no target has decided, which is recorded as of zero."""
+    found, shared = dict(tables), set()
+    for key, entries in tables.items():
+        place = digest(entries[0].identity.references, (SEED,))
+        if place != key:
+            references = [entry for entry in tables.get(place, ()) if not _is_aimed(entry)]
+            found[key] = [*references, *entries]
+            shared.add(place)
+    return {key: entries for key, entries in found.items() if key not in shared or any(map(_is_aimed, entries))}
+
+
+def _is_aimed(entry: Entry) -> bool:
+    """Whether a target of forgetting has decided what it is."""
+    return isinstance(entry.identity.subject, TrainedId)
+
+
 def _stands_anywhere(entry: Entry) -> bool:
     """Whether it stands in every table that it fits, having none of its own."""
     return entry.row == VANILLA or entry.identity.table.start == UNKNOWN
@@ -107,7 +128,7 @@ def fits(vanilla: TableId, table: TableId) -> bool:
 
     A model of which nobody says what it was made from fits every table of the same evaluation.
     """
-    start = table.start
+    start, table = table.start, replace(table, target=ZERO)
     if vanilla.start == UNKNOWN:
         return replace(vanilla, start=start, model=table.model) == table
     if isinstance(vanilla.start, ModelId) and isinstance(start, HeldBaseId):
@@ -163,10 +184,10 @@ def _group(entries: Sequence[Entry], all_settings: bool) -> Group:
 
 
 def _table(rows: Sequence[Row]) -> TableId:
-    """The table of the first row that says what methods start from."""
-    tables = [row.entries[0].identity.table for row in rows]
-    told = (table for table in tables if not isinstance(table.start, ModelId) and table.start != UNKNOWN)
-    return next(told, tables[0])
+    """The table of a method, else of the first row that says what methods would start from."""
+    tables = [row.entries[0].identity.table for row in sorted(rows, key=lambda row: row.name in REFERENCE_ROWS)]
+    told = [table for table in tables if not isinstance(table.start, ModelId) and table.start != UNKNOWN]
+    return next((table for table in told if table.target != ZERO), told[0] if told else tables[0])
 
 
 def _row(name: str, title: str, entries: Iterable[Entry]) -> Row:

@@ -51,4 +51,4 @@ def lower_is_better(number: str, among: Iterable[Measured] = ()) -> bool:
     """Whether a small value of a number is the aim: an accuracy on what should be forgotten, what things cost, or as
     a metric of `among` says."""
     said = {one.number: one.lower_is_better for one in among}
-    return said.get(number, number.startswith(FORGOTTEN) or number.endswith(COSTS))
+    return said.get(number, number.startswith((*FORGOTTEN, "over_forgetting")) or number.endswith(COSTS))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from unlearnbench.identity.ids import ZERO, ForgetTarget
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.scores import TRADE_OFF
 from unlearnbench.leaderboard.standings import Standing, standings
@@ -17,6 +18,7 @@ class Overall:
     """The answer over several tasks.
 
     Attributes:
+        target: of forgetting, that of every task.
         tasks: the table of each task.
         standings: methods that have a trade-off on every task, best mean rank first.
         titles: by method, as tables show it.
@@ -24,6 +26,7 @@ class Overall:
     """
 
     model: str
+    target: ForgetTarget
     tasks: Mapping[str, Block]
     standings: tuple[Standing, ...]
     titles: Mapping[str, str]
@@ -32,6 +35,12 @@ class Overall:
     def line(self, task: str, row: str) -> Line:
         """The method's line on that task."""
         return next(line for line in self.tasks[task].lines if line.row == row)
+
+    @property
+    def title(self) -> str:
+        """The table in a few words."""
+        target = "" if self.target == ZERO else f" (forget target {self.target})"
+        return f"All tasks / {self.model}{target}"
 
     @property
     def seeds(self) -> int:
@@ -45,19 +54,19 @@ class Overall:
 
 
 def overall(blocks: Sequence[Block]) -> list[Overall]:
-    """A table for each model with several tasks.
+    """A table for each model with several tasks that have one target of forgetting.
 
     Of several tables of one task (from other base models, say) the one with the most methods counts. A task without
     trade-offs, such as one whose base model never learned it, is left out.
     """
-    by_model: dict[str, dict[str, Block]] = defaultdict(dict)
+    by_model: dict[tuple[str, ForgetTarget], dict[str, Block]] = defaultdict(dict)
     for block in blocks:
         if not _methods(block):
             continue
-        known = by_model[block.model].get(block.task)
+        known = by_model[block.model, block.target].get(block.task)
         if known is None or len(_methods(block)) > len(_methods(known)):
-            by_model[block.model][block.task] = block
-    found = [_overall(model, tasks) for model, tasks in by_model.items() if len(tasks) > 1]
+            by_model[block.model, block.target][block.task] = block
+    found = [_overall(*key, tasks) for key, tasks in by_model.items() if len(tasks) > 1]
     return [one for one in found if one is not None]
 
 
@@ -65,7 +74,7 @@ def _methods(block: Block) -> dict[str, Line]:
     return {line.row: line for line in block.lines if line.competes and TRADE_OFF in line.scores}
 
 
-def _overall(model: str, tasks: Mapping[str, Block]) -> Overall | None:
+def _overall(model: str, target: ForgetTarget, tasks: Mapping[str, Block]) -> Overall | None:
     lines = [_methods(block) for block in tasks.values()]
     everywhere = [row for row in lines[0] if all(row in of_task for of_task in lines)]
     if len(everywhere) < 2:
@@ -73,6 +82,7 @@ def _overall(model: str, tasks: Mapping[str, Block]) -> Overall | None:
     titles = {row: line.title for of_task in lines for row, line in of_task.items()}
     return Overall(
         model,
+        target,
         tasks,
         tuple(standings([{row: of_task[row].scores[TRADE_OFF] for row in everywhere} for of_task in lines])),
         titles,

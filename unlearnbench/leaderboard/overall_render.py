@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from unlearnbench.leaderboard.columns import percent
 from unlearnbench.leaderboard.markdown import escape
 from unlearnbench.leaderboard.overall import Overall
+from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.scores import TRADE_OFF
 from unlearnbench.leaderboard.standings import Standing
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS, Interval
@@ -60,7 +60,7 @@ def overall_markdown(overall: Overall) -> str:
     """Table, note and picture."""
     rows = [heads(overall), ["---", *["---:"] * (len(overall.tasks) + 4), "---"]]
     rows += [[escape(text) for text in cells(overall, standing)] for standing in overall.standings]
-    parts = [f"## All tasks / {escape(overall.model)}\n", *(f"| {' | '.join(row)} |" for row in rows)]
+    parts = [f"## {escape(overall.title)}\n", *(f"| {' | '.join(row)} |" for row in rows)]
     if overall.left_out:
         parts.append(f"\nNot run on every task: {escape(', '.join(overall.left_out))}.")
     return "\n".join([*parts, f"\n{note(overall)}\n", "```text", *picture(overall), "```", ""])
@@ -99,4 +99,4 @@ def _between(letter: str, standing: Standing, overall: Overall) -> str:
 def overall_terminal(overall: Overall, width: int) -> list[Table]:
     """The table as tables for a terminal of that width."""
     rows = [list(map(Text, cells(overall, standing))) for standing in overall.standings]
-    return fitting(f"All tasks / {overall.model}", note(overall), heads(overall), rows, width)
+    return fitting(overall.title, note(overall), heads(overall), rows, width)

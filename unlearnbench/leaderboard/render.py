@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from unlearnbench.identity.ids import ZERO
 from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.columns import BEST, TIE, Column, columns, own_metrics, percent
+from unlearnbench.leaderboard.columns import BEST, TIE, Column, columns, own_metrics
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.markdown import escape
 from unlearnbench.leaderboard.overall import overall
 from unlearnbench.leaderboard.overall_render import overall_markdown
+from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.published import SOURCE, paper_lines
+from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 from unlearnbench.leaderboard.terminal import fitting
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
@@ -44,10 +47,11 @@ def seeds_note(block: Block) -> str:
 
 
 def heading(block: Block) -> str:
-    """Task, model and sizes of the four splits."""
+    """Task, model, sizes of the four splits, and the target of forgetting if it is not zero."""
     known = block.entries[0].data.sizes
     sizes = ", ".join(f"{split.replace('_', ' ')} {known.get(split, '?')}" for split in SPLITS)
-    return f"{block.task} / {block.model} ({sizes})"
+    target = "" if block.target == ZERO else f", forget target {block.target}"
+    return f"{block.task} / {block.model} ({sizes}{target})"
 
 
 def to_markdown(blocks: Sequence[Block], with_paper: bool = False, failed: Sequence[Failure] = ()) -> str:
@@ -127,7 +131,8 @@ def _fate(block: Block) -> list[str]:
 def to_terminal(block: Block, width: int) -> list[Table]:
     """A block as tables for a terminal of that width, without F1 and most costs, with a few seeds' values."""
     own = own_metrics(block, tested=True)
-    accuracies = [column for column in columns(block) if column.metric.endswith(("accuracy", "trade_off"))]
+    scores = ("accuracy", TRADE_OFF, OVER_FORGETTING)
+    accuracies = [column for column in columns(block) if column.metric.endswith(scores)]
     costs = [column for column in columns(block) if column.metric.endswith("parameters")]
     shown = [*accuracies, *(column for column in own if column not in accuracies), *costs]
     rows = [[Text(line.title), *(_terminal_cell(column, line) for column in shown)] for line in block.lines]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
 from unlearnbench.identity.differences import differences, marked
 from unlearnbench.identity.digest import CHANCE, SOFTWARE
 from unlearnbench.identity.ids import EarlierId
-from unlearnbench.leaderboard.blocks import with_trade_off
+from unlearnbench.leaderboard.blocks import with_scores
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
 from unlearnbench.leaderboard.scores import TRADE_OFF, scores_of
 from unlearnbench.leaderboard.sets import evaluated, prefix
 from unlearnbench.leaderboard.statistics import Interval, interval
+from unlearnbench.leaderboard.yardstick import Yardstick
 
 Verdict = Literal["exactly", "within its interval", "outside its interval", "not exactly"]
 Changed = tuple[str, str, str]
@@ -138,9 +139,9 @@ def reproduce(then: Sequence[Entry], now: Mapping[str, Entry]) -> Reproduction:
 def _row(group: Group, row: Row, now: Mapping[str, Entry]) -> ReproducedRow:
     came = [entry for entry in row.entries if entry.key in now]
     again = [now[entry.key] for entry in came]
-    first = [with_trade_off(entry, group.bases) for entry in came]
-    second = [with_trade_off(entry, _bases(group, now)) for entry in again]
-    intervals = {metric: interval(score) for metric, score in scores_of(came, group.bases).items()} if came else {}
+    first = [with_scores(entry, group.yardstick) for entry in came]
+    second = [with_scores(entry, _again(group.yardstick, now)) for entry in again]
+    intervals = {metric: interval(score) for metric, score in scores_of(came, group.yardstick).items()} if came else {}
     metrics = _metrics(first, second) if came else []
     numbers = [_number(metric, first, second, intervals.get(metric)) for metric in metrics]
     pairs = list(zip(came, again, strict=True))
@@ -157,8 +158,13 @@ def _row(group: Group, row: Row, now: Mapping[str, Entry]) -> ReproducedRow:
     )
 
 
-def _bases(group: Group, now: Mapping[str, Entry]) -> dict[int | None, Entry]:
-    return {seed: now[entry.key] for seed, entry in group.bases.items() if entry.key in now}
+def _again(then: Yardstick, now: Mapping[str, Entry]) -> Yardstick:
+    """The reference models as they came back."""
+    bases, oracles = (
+        {seed: now[entry.key] for seed, entry in side.items() if entry.key in now}
+        for side in (then.bases, then.oracles)
+    )
+    return replace(then, bases=bases, oracles=oracles)
 
 
 def _metrics(then: Sequence[Entry], now: Sequence[Entry]) -> list[str]:

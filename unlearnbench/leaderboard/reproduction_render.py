@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from unlearnbench.leaderboard.columns import percent
 from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.reproduction import Changed, Number, ReproducedRow, Reproduction
 
 NOTE = (

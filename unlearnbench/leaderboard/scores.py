@@ -2,120 +2,192 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from unlearnbench.contract.objective import trade_off
+from unlearnbench.contract.objective import ForgetScale, over_forgetting, trade_off
+from unlearnbench.identity.ids import ZERO
+from unlearnbench.leaderboard.accuracies import accuracy, flags, metric_name, shares, size
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.leaderboard.learned import learned
-from unlearnbench.leaderboard.sets import prefix, transfer_tasks
+from unlearnbench.leaderboard.sets import transfer_tasks
 from unlearnbench.leaderboard.statistics import Floats, Score
+from unlearnbench.leaderboard.yardstick import Yardstick
 
-TRADE_OFF = "trade_off"
+TRADE_OFF, OVER_FORGETTING = "trade_off", "over_forgetting"
+# Scores by which no method is better than another: who forgets nothing does not forget too much either.
+UNJUDGED = frozenset({OVER_FORGETTING})
+FORGET, RETAIN = "test_forget", "test_retain"
 
 
-def accuracy_score(right: Floats) -> Score:
-    """The score of an accuracy.
+@dataclass(frozen=True)
+class Level:
+    """What forget accuracies are measured against if the target is not zero, ``[seeds, forget examples]`` each.
 
-    Args:
-        right: ``[seeds, examples]``, 0 or 1.
+    Attributes:
+        oracle: the retrained model's right answers; a model's that guesses are its chance on every example.
+        base: the base model's right answers.
     """
-    return Score(right.mean(1), {"": right}, examples=right.shape[1])
+
+    oracle: Floats
+    base: Floats
 
 
-def trade_off_score(forget: Floats, retain: Floats, base_retain: Floats) -> Score:
-    """The score of `objective.trade_off`, with its gradients times what the examples do to the three accuracies.
+def trade_off_score(forget: Floats, retain: Floats, base_retain: Floats, level: Level | None = None) -> Score:
+    """The score of `objective.trade_off`, with its gradients times what the examples do to the accuracies.
 
-    The gradient by retain accuracy does not stop where that reaches the base model's: the other side of the kink is as
-    near as the next example.
+    The gradient by retain accuracy does not stop where that reaches the base model's, nor that by forget accuracy at
+    the target: the other side of the kink is as near as the next example.
 
     Args:
         forget: ``[seeds, forget examples]``, 0 or 1.
         retain, base_retain: ``[seeds, retain examples]``, of the method and of the base model of the same seed.
+        level: of the target; None for target zero.
     """
-    accuracies = forget.mean(1), retain.mean(1), base_retain.mean(1)
-    values = np.array([trade_off(*each) for each in zip(*accuracies, strict=True)])
-    by_forget, by_retain, by_base = _gradients(*accuracies)
+    means = Means.of(forget, retain, base_retain, level)
+    by = means.gradients()
+    of_forget = by.forget[:, None] * forget
+    if level is not None:
+        of_forget = of_forget + by.oracle[:, None] * level.oracle + by.base_forget[:, None] * level.base
     influence = {
-        "forget": by_forget[:, None] * forget,
-        "retain": by_retain[:, None] * retain + by_base[:, None] * base_retain,
+        "forget": of_forget,
+        "retain": by.retain[:, None] * retain + by.base_retain[:, None] * base_retain,
     }
-    return Score(values, influence, examples=min(forget.shape[1], retain.shape[1]))
+    return Score(means.trade_offs(), influence, examples=min(forget.shape[1], retain.shape[1]))
 
 
-def _gradients(forget: Floats, retain: Floats, base: Floats) -> tuple[Floats, Floats, Floats]:
-    """Derivatives of the harmonic mean of 1 - forget and retain / base, ``[seeds]`` each."""
-    known = np.where(base > 0, base, 1.0)
-    forgotten, kept = 1 - forget, np.where(base > 0, np.minimum(1.0, retain / known), 0.0)
-    total = np.where(forgotten + kept > 0, forgotten + kept, 1.0)
-    by_kept = 2 * (forgotten / total) ** 2
-    return -2 * (kept / total) ** 2, by_kept / known, -by_kept * kept / known
+@dataclass(frozen=True)
+class Means:
+    """The accuracies that a trade-off is made of, or its derivatives by them; ``[seeds]`` each.
+
+    Attributes:
+        oracle, base_forget: 0 and 1 for target zero, on which they do not depend.
+    """
+
+    forget: Floats
+    retain: Floats
+    base_retain: Floats
+    oracle: Floats
+    base_forget: Floats
+
+    @classmethod
+    def of(cls, forget: Floats, retain: Floats, base_retain: Floats, level: Level | None) -> Means:
+        """The means of right answers."""
+        sides = forget.mean(1), retain.mean(1), base_retain.mean(1)
+        seeds = len(forget)
+        target = (np.zeros(seeds), np.ones(seeds)) if level is None else (level.oracle.mean(1), level.base.mean(1))
+        return cls(*sides, *target)
+
+    def trade_offs(self) -> Floats:
+        """By `objective.trade_off`."""
+        every = zip(self.forget, self.retain, self.base_retain, self.oracle, self.base_forget, strict=True)
+        return np.array([trade_off(f, r, b, ForgetScale(o, abs(u - o))) for f, r, b, o, u in every])
+
+    def gradients(self) -> Means:
+        """Derivatives of the harmonic mean of 1 - |forget - oracle| / |base - oracle| and retain / base."""
+        known = np.where(self.base_retain > 0, self.base_retain, 1.0)
+        gap, distance = self.base_forget - self.oracle, abs(self.forget - self.oracle)
+        side, way = np.where(self.forget >= self.oracle, 1.0, -1.0), np.where(gap >= 0, 1.0, -1.0)
+        width = abs(gap)
+        forgotten = np.maximum(0.0, 1 - distance / width)
+        kept = np.where(self.base_retain > 0, np.minimum(1.0, self.retain / known), 0.0)
+        total = np.where(forgotten + kept > 0, forgotten + kept, 1.0)
+        by_kept = 2 * (forgotten / total) ** 2
+        # Beyond the base model's distance nothing is forgotten, whatever the next example does.
+        by_forgotten = np.where(distance > width, 0.0, 2 * (kept / total) ** 2)
+        return Means(
+            -by_forgotten * side / width,
+            by_kept / known,
+            -by_kept * kept / known,
+            by_forgotten * (side / width - distance * way / width**2),
+            by_forgotten * distance * way / width**2,
+        )
 
 
-def metric_name(split: str) -> str:
-    """The accuracy metric of a split or transfer task."""
-    return f"{prefix(split)}_accuracy"
-
-
-def scores_of(entries: Sequence[Entry], bases: Mapping[int | None, Entry]) -> dict[str, Score]:
+def scores_of(entries: Sequence[Entry], yardstick: Yardstick) -> dict[str, Score]:
     """What can be judged of a row, by the leaderboard's name of the metric.
 
     Args:
         entries: the row's, one per seed.
-        bases: the base model's entry of each seed.
     """
     entries = sorted(entries, key=lambda entry: -1 if entry.seed is None else entry.seed)
-    splits = [name for name in _judged(entries) if all(_size(entry, name) > 0 for entry in entries)]
-    found = {metric_name(split): _accuracy(entries, split) for split in splits}
-    bases = {seed: base for seed, base in bases.items() if learned(base)}
-    if all(entry.seed in bases for entry in entries) and {"test_forget", "test_retain"} <= set(splits):
-        found[TRADE_OFF] = _trade_off(entries, [bases[entry.seed] for entry in entries])
+    splits = [name for name in _judged(entries) if all(size(entry, name) > 0 for entry in entries)]
+    found = {metric_name(split): accuracy(entries, split) for split in splits}
+    if {FORGET, RETAIN} <= set(splits):
+        if all(yardstick.base(entry.seed) and yardstick.scale(entry.seed) for entry in entries):
+            found[TRADE_OFF] = _trade_off(entries, yardstick)
+        if all(yardstick.level(entry.seed) is not None for entry in entries):
+            found[OVER_FORGETTING] = _over_forgetting(entries, yardstick)
     return found
 
 
 def _judged(entries: Sequence[Entry]) -> list[str]:
     """Test splits and transfer tasks that every entry was evaluated on."""
     names = sorted(set.intersection(*(transfer_tasks(entry) for entry in entries)))
-    return ["test_forget", "test_retain", *names]
+    return [FORGET, RETAIN, *names]
 
 
-def _size(entry: Entry, split: str) -> int:
-    """The number of test examples."""
-    if split in entry.right:
-        return len(entry.right[split])
-    return int(entry.metrics.get(f"{prefix(split)}_examples", entry.data.sizes.get(split, 0)))
+def _trade_off(entries: Sequence[Entry], yardstick: Yardstick) -> Score:
+    bases = [yardstick.bases[entry.seed] for entry in entries]
+    forget, retain, base = flags(entries, FORGET), flags(entries, RETAIN), flags(bases, RETAIN)
+    level = _level(entries, yardstick)
+    known = level is not None or yardstick.target == ZERO
+    if forget is not None and retain is not None and base is not None and retain.shape == base.shape and known:
+        return trade_off_score(forget, retain, base, level)
+    return _trade_off_of_shares(entries, bases, yardstick)
 
 
-def _flags(entries: Sequence[Entry], split: str) -> Floats | None:
-    """``[seeds, examples]``, or None if the single predictions are not known."""
-    texts = [entry.right.get(split, "") for entry in entries]
-    if not texts[0] or any(len(text) != len(texts[0]) for text in texts):
+def _level(entries: Sequence[Entry], yardstick: Yardstick) -> Level | None:
+    """The single predictions behind the target; None if they are not known, or the target is zero."""
+    forget = flags(entries, FORGET)
+    if yardstick.target == ZERO or forget is None:
         return None
-    return np.array([[flag == "1" for flag in text] for text in texts], float)
+    base = flags([yardstick.bases[entry.seed] for entry in entries], FORGET)
+    oracle = _oracle_flags(entries, yardstick)
+    if base is None or oracle is None or not base.shape == oracle.shape == forget.shape:
+        return None
+    return Level(oracle, base)
 
 
-def _accuracy(entries: Sequence[Entry], split: str) -> Score:
-    right = _flags(entries, split)
-    if right is not None:
-        return Score(right.mean(1), {split: right}, examples=right.shape[1])
-    values = np.array([entry.metrics[metric_name(split)] for entry in entries])
-    examples = min(_size(entry, split) for entry in entries)
-    return Score(values, example_variance=float((values * (1 - values)).mean()) / examples, examples=examples)
+def _oracle_flags(entries: Sequence[Entry], yardstick: Yardstick) -> Floats | None:
+    if yardstick.target == "chance":
+        examples = size(entries[0], FORGET)
+        return np.full((len(entries), examples), 1 / yardstick.labels)
+    return flags([yardstick.oracles[entry.seed] for entry in entries], FORGET)
 
 
-def _trade_off(entries: Sequence[Entry], bases: Sequence[Entry]) -> Score:
-    flags = _flags(entries, "test_forget"), _flags(entries, "test_retain"), _flags(bases, "test_retain")
-    forget, retain, base = flags
-    if forget is not None and retain is not None and base is not None and retain.shape == base.shape:
-        return trade_off_score(forget, retain, base)
-    sides = ((entries, "test_forget"), (entries, "test_retain"), (bases, "test_retain"))
-    shares = [np.array([entry.metrics[metric_name(split)] for entry in side]) for side, split in sides]
-    sizes = [min(_size(entry, split) for entry in side) for side, split in sides]
-    gradients = _gradients(*shares)
+def _trade_off_of_shares(entries: Sequence[Entry], bases: Sequence[Entry], yardstick: Yardstick) -> Score:
+    """The score if single predictions are not known."""
+    seeds = len(entries)
+    sides = [(shares(entries, FORGET), FORGET), (shares(entries, RETAIN), RETAIN), (shares(bases, RETAIN), RETAIN)]
+    if yardstick.target != ZERO:
+        sides.append((np.array([yardstick.level(entry.seed) for entry in entries]), FORGET))
+        sides.append((shares(bases, FORGET), FORGET))
+    else:
+        sides += [(np.zeros(seeds), FORGET), (np.ones(seeds), FORGET)]
+    means = Means(*(share for share, _ in sides))
+    by = means.gradients()
+    gradients = [by.forget, by.retain, by.base_retain, by.oracle, by.base_forget]
+    if yardstick.target == "chance":
+        gradients[3] = np.zeros(seeds)  # it is known exactly
+    sizes = {split: min(size(entry, split) for entry in [*entries, *bases]) for split in (FORGET, RETAIN)}
     variance = sum(
-        float((gradient**2 * share * (1 - share)).mean()) / size
-        for gradient, share, size in zip(gradients, shares, sizes, strict=True)
+        float((gradient**2 * share * (1 - share)).mean()) / sizes[split]
+        for gradient, (share, split) in zip(gradients, sides, strict=True)
     )
-    values = np.array([trade_off(*each) for each in zip(*shares, strict=True)])
-    return Score(values, example_variance=variance, examples=min(sizes))
+    return Score(means.trade_offs(), example_variance=variance, examples=min(sizes.values()))
+
+
+def _over_forgetting(entries: Sequence[Entry], yardstick: Yardstick) -> Score:
+    """The score of `objective.over_forgetting`; where nothing is forgotten too much, examples do not move it."""
+    forget = shares(entries, FORGET)
+    level = np.array([yardstick.level(entry.seed) for entry in entries])
+    values = np.array([over_forgetting(*each) for each in zip(forget, level, strict=True)])
+    right, oracle = flags(entries, FORGET), _oracle_flags(entries, yardstick)
+    examples = min(size(entry, FORGET) for entry in entries)
+    if right is not None and oracle is not None and right.shape == oracle.shape:
+        influence = np.where(level >= forget, 1.0, 0.0)[:, None] * (oracle - right)
+        return Score(values, {FORGET: influence}, examples=examples)
+    spread = forget * (1 - forget) + (0.0 if yardstick.target == "chance" else level * (1 - level))
+    return Score(values, example_variance=float((spread * (level >= forget)).mean()) / examples, examples=examples)

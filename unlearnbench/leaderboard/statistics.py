@@ -227,6 +227,16 @@ def wilson(found: Estimate, examples: int, quantile: float) -> Interval:
     return max(0.0, min(centre - half, mean)), min(1.0, max(centre + half, mean))
 
 
+def paired_difference(first: Floats, second: Floats) -> Interval:
+    """95 % interval of first - second over test examples, of models that are taken as they are.
+
+    Args:
+        first, second: ``[examples]``, how often each is answered right, or the chance that it is.
+    """
+    both = first - second
+    return two_sided(estimate(Score(np.array([both.mean()]), {"": both[None]}, examples=len(both))))
+
+
 def all_pairs(scores: Mapping[str, Score], confidence: float = CONFIDENCE) -> list[Pair]:
     """Every two methods that have `FEWEST_SEEDS`, by Games and Howell's (1976) procedure on these variances."""
     judged = [name for name, score in scores.items() if score.seeds >= FEWEST_SEEDS]

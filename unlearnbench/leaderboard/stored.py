@@ -67,8 +67,8 @@ def read_examples(store: Store) -> dict[str, list[Shown]]:
 
 
 def _place(entry: Entry) -> str:
-    """With its seed, a table's identity is that of the base model."""
-    return digest((entry.identity.table, entry.seed))
+    """With its seed, the identity of the table of its references is that of the base model."""
+    return digest((entry.identity.references, entry.seed))
 
 
 def _shown(store: Store, entry: Entry, base: str, run_id: str) -> list[Shown]:

@@ -9,9 +9,9 @@ import numpy as np
 import yaml
 
 from unlearnbench.identity.ids import HeldBaseId, TrainedId
+from unlearnbench.leaderboard.accuracies import accuracy_score
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.markdown import escape
-from unlearnbench.leaderboard.scores import accuracy_score
 from unlearnbench.leaderboard.statistics import Floats, interval
 
 CARD = """\

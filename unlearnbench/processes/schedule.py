@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from unlearnbench.cell.cell import Cell
-from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
+from unlearnbench.contract.rows import BASE, REFERENCE_ROWS, RETRAIN
 from unlearnbench.grid.runner import Outcome
 from unlearnbench.processes.messages import Order
 from unlearnbench.storage.lease import WAIT_SECONDS
@@ -109,18 +109,18 @@ class Schedule:
         return [job.cell for job in self._jobs.values() if not job.ahead]
 
     def _next_cell(self, worker: int) -> Cell | None:
-        """The longest of the cells whose base model is there, and the values of another seed that they take.
+        """The longest of the cells whose reference models are there, and the values of another seed that they take.
 
         Those of the setting come first whose model the process holds, then base models.
         """
         pending = [*self._waiting.values(), *self._running]
-        without_base = {id(cell.workplace) for cell in pending if cell.row == BASE}
+        unready = {id(cell.workplace) for cell in pending if _is_needed(cell)}
         open_keys = {cell.key for cell in pending}
         now = self.clock()
         ready = [
             cell
             for cell in self._waiting.values()
-            if (cell.row in REFERENCE_ROWS or id(cell.workplace) not in without_base)
+            if (cell.row in REFERENCE_ROWS or id(cell.workplace) not in unready)
             and (cell.leader is None or cell.leader.key not in open_keys)
             and self._elsewhere_until.get(cell.key, now) <= now
         ]
@@ -147,3 +147,8 @@ class Schedule:
             and count[cell.key] < self.trials - 1
         ]
         return min(able, key=lambda cell: count[cell.key], default=None)
+
+
+def _is_needed(cell: Cell) -> bool:
+    """Whether the methods of its setting start from its model, or are judged by it."""
+    return cell.row == BASE or (cell.row == RETRAIN and cell.workplace.forget_target == "oracle")

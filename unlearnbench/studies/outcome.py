@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from unlearnbench.contract.rows import BASE, REFERENCE_ROWS, VANILLA
-from unlearnbench.leaderboard.blocks import with_trade_off
+from unlearnbench.contract.rows import BASE, REFERENCE_ROWS, RETRAIN, VANILLA
+from unlearnbench.leaderboard.blocks import with_scores
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.markdown import escape
 from unlearnbench.leaderboard.published import ROWS, paper_table
 from unlearnbench.leaderboard.scores import scores_of
 from unlearnbench.leaderboard.statistics import Interval, interval
+from unlearnbench.leaderboard.yardstick import Yardstick
 from unlearnbench.studies.points import Point, Study
 
 if TYPE_CHECKING:
@@ -66,12 +67,17 @@ def collect(points: Sequence[tuple[Point, set[str]]], entries: Sequence[Entry]) 
 
 
 def _scored(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries, each with its trade-off relative to the base model of its task, model and seed."""
-    bases: dict[tuple[str, str], dict[int | None, Entry]] = defaultdict(dict)
+    """The entries, each with its trade-off relative to the reference models of its task, model and seed."""
+    groups: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
-        if entry.row == BASE:
-            bases[entry.task, entry.model][entry.seed] = entry
-    return [with_trade_off(entry, bases[entry.task, entry.model]) for entry in entries]
+        groups[entry.task, entry.model].append(entry)
+    return [with_scores(entry, _yardstick(entry, groups[entry.task, entry.model])) for entry in entries]
+
+
+def _yardstick(entry: Entry, beside: Sequence[Entry]) -> Yardstick:
+    bases, oracles = ({one.seed: one for one in beside if one.row == row} for row in (BASE, RETRAIN))
+    table = entry.identity.table
+    return Yardstick(bases, oracles, table.target, max(len(one.labels) for one in table.splits))
 
 
 def _found(point: Point, entries: Sequence[Entry]) -> Found:
@@ -88,7 +94,7 @@ def _found(point: Point, entries: Sequence[Entry]) -> Found:
         {metric: fmean(numbers) for metric, numbers in values.items()},
         {metric: stdev(numbers) for metric, numbers in values.items()} if len(entries) > 1 else {},
         values,
-        {metric: interval(score) for metric, score in scores_of(entries, {}).items() if metric in METRICS},
+        {metric: interval(score) for metric, score in scores_of(entries, Yardstick()).items() if metric in METRICS},
     )
 
 

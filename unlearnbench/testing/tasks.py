@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from typing import get_args
 
 from unlearnbench.contract.source import DataRoot, DataSource
 from unlearnbench.contract.task import GENERIC_LABELS, Example, Splits, Task, TaskOptions, TransferTask
 from unlearnbench.data.checks import check_splits
 from unlearnbench.data.store import TaskData
 from unlearnbench.errors import UserError
+from unlearnbench.identity.ids import ForgetTarget
 from unlearnbench.models.builtin import register_models
 from unlearnbench.testing.check import Check, require
 
@@ -51,6 +53,15 @@ def _declares(task: Task | TransferTask) -> None:
     name = task.name
     require(name == name.strip().lower() and " " not in name and "/" not in name, f"name {name!r} must be lower case")
     generic = set(GENERIC_LABELS) & set(task.labels)
+    if isinstance(task, Task):
+        targets = get_args(ForgetTarget)
+        known = ", ".join(targets)
+        require(
+            task.forget_target in targets, f"{name}.forget_target is {task.forget_target!r}, but must be of {known}"
+        )
+        can_guess = task.labels or task.forget_target != "chance"
+        require(can_guess, f"{name}.forget_target is chance, but without labels there is nothing to guess from")
+        require(task.forget_target_reason.strip(), f"{name}.forget_target_reason must say why that is the target")
     require(not generic, f"{name}.labels holds {', '.join(sorted(generic))}, which stands for 'I do not know'")
 
 

@@ -10,11 +10,12 @@ from urllib.parse import quote
 from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.errors import UserError, first_line
 from unlearnbench.leaderboard.blocks import Block, Line, build_blocks
-from unlearnbench.leaderboard.columns import Column, percent
+from unlearnbench.leaderboard.columns import Column
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.files import to_json
 from unlearnbench.leaderboard.page.page import Board, render, resource, to_html, vega
 from unlearnbench.leaderboard.page.view import CellView
+from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.reading import read_leaderboard
 from unlearnbench.leaderboard.scores import TRADE_OFF
 

@@ -13,14 +13,15 @@ from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.identity.differences import told
 from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.columns import BEST, Column, columns, own_metrics, percent
+from unlearnbench.leaderboard.columns import BEST, Column, columns, own_metrics
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.overall import Overall
 from unlearnbench.leaderboard.overall_render import cells, heads, note
 from unlearnbench.leaderboard.page.charts import Spec, charts, rank_chart
+from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.published import paper_lines
 from unlearnbench.leaderboard.render import heading, seeds_note
-from unlearnbench.leaderboard.scores import TRADE_OFF
+from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF
 from unlearnbench.leaderboard.shown import Examples, Shown
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
 
@@ -108,7 +109,8 @@ class BlockView:
 def view(block: Block, number: int, examples: Examples, with_paper: bool) -> BlockView:
     """The block as the page shows it."""
     shown = columns(block)
-    first = [column for column in shown if column.metric == TRADE_OFF or column.metric.endswith("_accuracy")]
+    scores = (TRADE_OFF, OVER_FORGETTING)
+    first = [column for column in shown if column.metric in scores or column.metric.endswith("_accuracy")]
     own = [column for column in own_metrics(block) if column not in first]
     others = [column for column in shown if column not in first + own]
     published = paper_lines(block.task) if with_paper else []
@@ -158,7 +160,7 @@ def overall_view(overall: Overall, number: int) -> OverallView:
     """The table over all tasks as the page shows it."""
     return OverallView(
         f"overall-{number}",
-        f"All tasks / {overall.model}",
+        overall.title,
         note(overall),
         heads(overall),
         [cells(overall, standing) for standing in overall.standings],

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import invoke
+from unlearnbench.errors import UserError
 
 QUICK = Path(__file__).parents[2] / "leaderboards" / "quick"
 
@@ -32,13 +33,20 @@ def committed(model_folder: Path, data_folder: Path, tmp_path: Path) -> Path:
 def test_leaderboard_comes_back_exactly_and_a_wrong_one_does_not(committed: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     # A row alone, of a seed that takes another one's values: that one is run as well.
-    done = invoke("reproduce", committed, "--row", "spul", "--seeds", "0", "--results", again, "--exactly")
+    text = (committed / "leaderboard.json").read_text(encoding="utf-8")
+    assert str(tmp_path) not in text, "paths of this machine"
+    assert invoke("leaderboard", "check", committed).exit_code == 0
+    done = invoke("reproduce", committed, "--results", again)
+    assert isinstance(done.exception, UserError)
+    assert "is not here: say with --at toy-data=PATH" in str(done.exception)
+    at = ["--at", f"toy-data={tmp_path / 'toy-data'}", "--at", f"tiny-llama={tmp_path / 'tiny-llama'}"]
+    done = invoke("reproduce", committed, *at, "--row", "spul", "--seeds", "0", "--results", again, "--exactly")
     assert done.exit_code == 0, done.output
     assert "3 cells to run" in done.output
     assert "No version differs." in done.output
     assert "Processor, device and threads are those of then." in done.output
     # All of it goes on from there, and every number is the same.
-    done = invoke("reproduce", committed, "--results", again, "--exactly")
+    done = invoke("reproduce", committed, *at, "--results", again, "--exactly")
     assert done.exit_code == 0, done.output
     assert "4 cells to run, 3 finished before" in done.output
     assert "0 within their intervals, 0 outside" in done.output
@@ -56,7 +64,7 @@ def test_leaderboard_comes_back_exactly_and_a_wrong_one_does_not(committed: Path
             entry["right"]["test_retain"] = flags.translate(str.maketrans("01", "10"))
             entry["metrics"]["test_retain_accuracy"] = wrong
     (committed / "leaderboard.json").write_text(json.dumps(file), encoding="utf-8")
-    done = invoke("reproduce", committed, "--results", again, "--exactly", "--quiet")
+    done = invoke("reproduce", committed, *at, "--results", again, "--exactly", "--quiet")
     assert done.exit_code == 1, done.output
     assert "0 cells to run, 7 finished before" in done.output
 

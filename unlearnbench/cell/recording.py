@@ -15,8 +15,9 @@ from unlearnbench.cell.cell import Cell
 from unlearnbench.cell.evaluation import Evaluation
 from unlearnbench.cell.identify import machine
 from unlearnbench.cell.result import CellResult
+from unlearnbench.cell.shared_settings import shared_settings
 from unlearnbench.cell.tuning import Trial
-from unlearnbench.config import LOCAL_SETTINGS, dump_experiment
+from unlearnbench.config import dump_experiment
 from unlearnbench.contract.metrics import Metric, confusion_counts
 from unlearnbench.contract.rows import VANILLA
 from unlearnbench.leaderboard.entry import CurvePointEntry, DataFacts, Entry, MetricFacts, TrialEntry
@@ -83,7 +84,7 @@ def attach_result(
         versions=_under("version.", facts),
         hardware=_under("hardware.", facts),
         # No settings make again what was made elsewhere.
-        config=None if cell.brought else cell.settings.model_dump(mode="json", exclude=set(LOCAL_SETTINGS)),
+        config=None if cell.brought else shared_settings(cell),
         right={name: _flags(evaluation) for name, evaluation in result.tested.items()},
         trials=tuple(_trial(trial, curves.get(trial.number, "[]")) for trial in result.trained_here),
     )

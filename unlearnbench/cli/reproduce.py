@@ -40,6 +40,9 @@ def reproduce(
     seeds: Annotated[str | None, typer.Option(help="Seeds, separated by commas; default: all of it.")] = None,
     results: Annotated[Path | None, typer.Option(help="Folder for the new results; default: reproduced/NAME.")] = None,
     data_root: DataRoot = None,
+    at: Annotated[
+        list[str] | None, typer.Option("--at", help="NAME=PATH: where own data or a model's folder of that name lies.")
+    ] = None,
     jobs: Jobs = None,
     exactly: Annotated[
         bool, typer.Option("--exactly", help="Exit with 1 unless everything comes back exactly.")
@@ -56,13 +59,18 @@ def reproduce(
 
     entries, _ = read_leaderboard(source)
     chosen = choose(entries, names(row), names(tasks), numbers("--seeds", seeds))
+    elsewhere = [entry for entry in chosen if entry.config is None]
+    if len(elsewhere) < len(chosen):
+        for entry in elsewhere:
+            typer.echo(f"left out, as it has no settings that make it again: {entry.name}", err=True)
+        chosen = [entry for entry in chosen if entry.config is not None]
     folder = results or Path("reproduced") / (Path(source).parent if Path(source).is_file() else Path(source)).name
     changes: dict[str, Any] = {"results": str(folder), "jobs": number_or_word(jobs) or "auto"}
     if data_root is not None:
         changes["data_root"] = data_root
     console = Console()
     try:
-        now, failed = _run_again(repeats(chosen, changes), console, quiet, dry_run)
+        now, failed = _run_again(repeats(chosen, changes, _places(at or [])), console, quiet, dry_run)
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where this run stopped.")
         raise typer.Exit(130) from None
@@ -71,6 +79,17 @@ def reproduce(
     for name, reason in failed.items():
         console.print(safe(f"failed: {name}: {reason}"), markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(0 if _shown(console, chosen, now, folder, exactly) else 1)
+
+
+def _places(given: Sequence[str]) -> dict[str, Path]:
+    """`NAME=PATH` texts as paths by name."""
+    places = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not (name and equals and Path(path).expanduser().exists()):
+            raise UserError(f"--at {text!r} must read NAME=PATH, with the path of something that is there.")
+        places[name] = Path(path).expanduser()
+    return places
 
 
 def _run_again(

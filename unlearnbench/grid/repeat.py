@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from unlearnbench.cell.cell import Cell
 from unlearnbench.config import RunConfig
+from unlearnbench.console.private import FOLDER
 from unlearnbench.contract.rows import BASE
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.leaderboard.entry import Entry
 
+OWN = "path:"
 # What says which cells a configuration has; all else decides what they compute.
 GRID = ("tasks", "methods", "models", "seeds")
 Place = tuple[str, str, str, int | None]
@@ -80,32 +83,55 @@ def choose(
     return kept
 
 
-def repeats(entries: Sequence[Entry], changes: Mapping[str, Any]) -> list[Repeat]:
+def repeats(
+    entries: Sequence[Entry], changes: Mapping[str, Any], folders: Mapping[str, Path] | None = None
+) -> list[Repeat]:
     """The configurations that run the entries again, as few as possible.
 
     Threads and tokens of a pass that were chosen by the machine are those of then, since they decide the last digits.
 
     Args:
         changes: settings that win over the recorded ones, such as the results folder.
+        folders: where own data and models of folders lie, by the names that results have instead of paths.
 
     Raises:
         UserError: an entry has no settings, or they are not valid any more.
     """
     grouped: dict[str, list[tuple[Entry, RunConfig]]] = {}
     for entry in entries:
-        config = _config(entry, changes)
+        config = _config(entry, changes, folders or {})
         rest = config.model_dump_json(exclude=set(GRID))
         grouped.setdefault(rest, []).append((entry, config))
     return [repeat for group in grouped.values() for repeat in _by_leader(group)]
 
 
-def _config(entry: Entry, changes: Mapping[str, Any]) -> RunConfig:
+def _found(name: str, prefix: str, folders: Mapping[str, Path]) -> str:
+    """Where own data or a model of this name lies; other names as they are."""
+    if not name.startswith(prefix):
+        return name
+    known = Path(name.removeprefix(prefix)).name
+    path = next((path for given, path in folders.items() if given in (known, Path(known).stem)), None)
+    if path is not None:
+        return f"{prefix if prefix == OWN else ''}{path}"
+    if prefix == OWN and Path(name.removeprefix(prefix)).exists():
+        return name
+    raise UserError(f"{name.removeprefix(prefix)!r} is not here: say with --at {known}=PATH where it lies.")
+
+
+def _config(entry: Entry, changes: Mapping[str, Any], folders: Mapping[str, Path]) -> RunConfig:
     if entry.config is None:
         raise UserError(
             f"{entry.name} has no settings, so that it can't be run again: name the leaderboard.json instead of a CSV "
             "file, or `unlearnbench run` it with its config.yaml."
         )
     settings = json.loads(json.dumps({**entry.config, **changes}))
+    settings["tasks"] = [_found(name, OWN, folders) for name in settings.get("tasks", ())]
+    settings["models"] = [_found(name, FOLDER, folders) for name in settings.get("models", ())]
+    if str(settings.get("data_root")).startswith(FOLDER):
+        name = settings["data_root"].removeprefix(FOLDER)
+        raise UserError(
+            f"{entry.name} was made from data sets in a folder {name!r}: say with --data-root where it lies."
+        )
     machine = entry.identity.machine
     if machine is not None:
         model = settings.setdefault("model", {})

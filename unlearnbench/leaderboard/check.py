@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from unlearnbench.config import RunConfig
+from unlearnbench.console.private import private_parts
 from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
 from unlearnbench.identity.digest import digest
 from unlearnbench.identity.ids import UNKNOWN
@@ -18,7 +20,7 @@ FATES = ("correct", "generic", "other_label", "anything_else")
 
 def check_entries(entries: Sequence[Entry]) -> list[str]:
     """One sentence for each thing that is wrong or lacking; empty if nothing is."""
-    return [*wrong(entries), *lacking(entries)]
+    return [*wrong(entries), *lacking(entries), *telling(entries)]
 
 
 def wrong(entries: Sequence[Entry]) -> list[str]:
@@ -56,6 +58,30 @@ def lacking(entries: Sequence[Entry]) -> list[str]:
         if (digest(entry.identity.references), entry.seed) not in bases:
             problems.append(f"{entry.name}: the base model's result of the same seed is missing")
     return problems
+
+
+def telling(entries: Sequence[Entry]) -> list[str]:
+    """What tells of the machine or its user and has to be taken out before a leaderboard is shared."""
+    found = [
+        f"{entry.name}: {where} holds {part}: take it out before you share it"
+        for entry in entries
+        for where, text in _texts(entry.model_dump(mode="json", exclude={"metrics", "right", "trials"}), ())
+        for part in private_parts(text)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Every text with where it stands; keys are texts, too."""
+    if isinstance(value, str):
+        yield ".".join(path), value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(key, path)
+            yield from _texts(inner, (*path, key))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner, path)
 
 
 def _numbers(entry: Entry) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from unlearnbench.console.private import without_places
 from unlearnbench.identity.ids import ZERO
 from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
@@ -59,7 +60,7 @@ def to_markdown(blocks: Sequence[Block], with_paper: bool = False, failed: Seque
     answers = [overall_markdown(table) for table in overall(blocks)]
     parts = [*answers, f"{NOTE}\n", *(_markdown_block(block, with_paper) for block in blocks)]
     if failed:
-        reasons = [f"- {escape(failure.name)}: {escape(failure.reason)}" for failure in failed]
+        reasons = [f"- {escape(failure.name)}: {escape(without_places(failure.reason))}" for failure in failed]
         parts.append("\n".join(["## Failed\n", *reasons, ""]))
     return "\n".join(parts)
 

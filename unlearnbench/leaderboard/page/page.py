@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 import vl_convert
 
+from unlearnbench.console.private import without_places
 from unlearnbench.console.safe_text import printable
 from unlearnbench.leaderboard.blocks import Block
 from unlearnbench.leaderboard.overall import overall
@@ -64,7 +65,7 @@ def to_html(
     return render(
         "page.html.j2",
         blocks=views,
-        failed=failed,
+        failed=[replace(failure, reason=without_places(failure.reason)) for failure in failed],
         overall=answers,
         charts=chart_specs([*answers, *views]),
         captions=CAPTIONS,

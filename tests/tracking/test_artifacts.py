@@ -1,4 +1,4 @@
-"""Files of runs: where they are looked for, and what a download that fails means."""
+"""Artefacts of runs: the places from which they are read, and failed downloads."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def stored(tmp_path: Path) -> tuple[Store, str]:
 
 @pytest.fixture
 def fetched(stored: tuple[Store, str], monkeypatch: pytest.MonkeyPatch) -> tuple[Store, str]:
-    """The same where files must be fetched, as from a server."""
+    """The same store, but its files must be downloaded, as from a server."""
     store, run_id = stored
     store.artifacts = ServerArtifacts(store.client, "http://127.0.0.1:9")
     monkeypatch.setattr(artifacts, "is_on_server", lambda place, server: True)
     return store, run_id
 
 
-def test_file_is_found_where_the_results_folder_is_now(stored: tuple[Store, str], tmp_path: Path) -> None:
+def test_file_is_found_after_the_results_folder_has_moved(stored: tuple[Store, str], tmp_path: Path) -> None:
     _, run_id = stored
     shutil.move(tmp_path / "results", tmp_path / "moved")
     found = Store.existing(tmp_path / "moved").artifacts.find(run_id, "predictions/a.txt")
@@ -52,13 +52,13 @@ def test_file_is_found_where_the_results_folder_is_now(stored: tuple[Store, str]
     assert found.read_text(encoding="utf-8") == "kept"
 
 
-def test_what_a_run_has_not_stored_is_none(stored: tuple[Store, str]) -> None:
+def test_artefact_that_a_run_has_not_stored_is_none(stored: tuple[Store, str]) -> None:
     store, run_id = stored
     assert store.artifacts.find(run_id, "predictions/b.txt") is None
     assert store.artifacts.find(run_id, "nothing.txt") is None
 
 
-def test_file_that_comes_in_part_is_fetched_again_and_then_kept(
+def test_partial_download_is_retried_and_then_cached(
     fetched: tuple[Store, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, run_id = fetched
@@ -80,9 +80,7 @@ def test_file_that_comes_in_part_is_fetched_again_and_then_kept(
     assert len(asked) == 2
 
 
-def test_file_that_is_there_but_does_not_come_is_no_missing_file(
-    fetched: tuple[Store, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_download_is_not_a_missing_file(fetched: tuple[Store, str], monkeypatch: pytest.MonkeyPatch) -> None:
     store, run_id = fetched
     asked: list[int] = []
 
@@ -97,7 +95,7 @@ def test_file_that_is_there_but_does_not_come_is_no_missing_file(
 
 
 def rewrite(results: Path, location: str) -> None:
-    """Records other places of artefacts, as a stranger may."""
+    """Records other locations of artefacts, as a stranger might."""
     with closing(sqlite3.connect(results / "mlflow.db")) as connection, connection:
         connection.execute("UPDATE experiments SET artifact_location = ?", (location,))
         connection.execute("UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts'", (location,))
@@ -105,7 +103,7 @@ def rewrite(results: Path, location: str) -> None:
 
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[str | None]]]:
-    """A server of somebody else, and the credentials that it was sent with each request."""
+    """Somebody else's server, and the credentials that it has received with each request."""
     received: list[str | None] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -124,7 +122,7 @@ def listener() -> Iterator[tuple[str, list[str | None]]]:
         server.shutdown()
 
 
-def test_a_strangers_folder_is_sent_no_password(
+def test_no_password_is_sent_to_the_server_that_a_folder_names(
     stored: tuple[Store, str],
     listener: tuple[str, list[str | None]],
     tmp_path: Path,
@@ -146,7 +144,7 @@ def test_a_strangers_folder_is_sent_no_password(
     assert received == []
 
 
-def test_artefacts_are_read_from_below_the_folder_alone(stored: tuple[Store, str], tmp_path: Path) -> None:
+def test_artefacts_outside_the_folder_are_not_read(stored: tuple[Store, str], tmp_path: Path) -> None:
     _, run_id = stored
     own = tmp_path / "own" / run_id / "artifacts"
     own.mkdir(parents=True)
@@ -166,7 +164,7 @@ def test_artefacts_are_read_from_below_the_folder_alone(stored: tuple[Store, str
 
 
 @pytest.mark.parametrize("how", [shutil.move, shutil.copytree], ids=["moved", "copied"])
-def test_folder_at_another_place_writes_into_itself(stored: tuple[Store, str], tmp_path: Path, how: object) -> None:
+def test_moved_folder_stores_artefacts_in_itself(stored: tuple[Store, str], tmp_path: Path, how: object) -> None:
     there, here = tmp_path / "results", tmp_path / "other" / "results"
     here.parent.mkdir()
     before = sorted(path.relative_to(there) for path in (there / "artifacts").rglob("*"))
@@ -191,7 +189,7 @@ def test_folder_at_another_place_writes_into_itself(stored: tuple[Store, str], t
         assert Path(client.download_artifacts(run_id, path)).read_text(encoding="utf-8") == text
 
 
-def test_server_may_name_itself_or_an_object_store_and_nothing_else() -> None:
+def test_server_may_only_refer_to_itself_or_to_an_object_store() -> None:
     server = "https://me:secret@tracking.example:5000/mlflow"
     for place in ("mlflow-artifacts:/1/abc/artifacts", "https://tracking.example:5000/files", "s3://bucket/1"):
         assert is_on_server(place, server)
@@ -207,7 +205,7 @@ def test_server_may_name_itself_or_an_object_store_and_nothing_else() -> None:
         assert not is_on_server(place, server)
 
 
-def test_server_that_names_another_place_is_not_followed(stored: tuple[Store, str], tmp_path: Path) -> None:
+def test_artefacts_are_not_read_from_another_place_than_the_server(stored: tuple[Store, str], tmp_path: Path) -> None:
     store, run_id = stored
     there = ServerArtifacts(store.client, "http://me:secret@127.0.0.1:9")
     with pytest.raises(UserError, match="that is another place") as refused:

@@ -1,4 +1,4 @@
-"""Which troubles of a server are worth another attempt."""
+"""Which errors of a server are retried."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Client:
-    """Raises what it is given, one after the other, as MLflow's client does: an error in the place of another."""
+    """Raises the given errors, one per call; like MLflow's client, it raises its own error in place of requests'."""
 
-    def __init__(self, *troubles: Exception) -> None:
-        self.troubles = list(troubles)
-        self.asked = 0
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.calls = 0
 
     def search(self, query: str, *, page: int) -> str:
-        self.asked += 1
-        if not self.troubles:
+        self.calls += 1
+        if not self.errors:
             return f"{query}, page {page}"
         try:
-            raise self.troubles.pop(0)
-        except requests.RequestException as trouble:
-            raise MlflowException(f"API request failed with exception {trouble}")  # noqa: B904 (as MLflow does)
+            raise self.errors.pop(0)
+        except requests.RequestException as error:
+            raise MlflowException(f"API request failed with exception {error}")  # noqa: B904 (as MLflow does)
 
 
-def broken_off() -> Exception:
+def truncated() -> Exception:
     return requests.exceptions.ChunkedEncodingError("IncompleteRead(0 bytes read, 2 more expected)")
 
 
-def test_broken_answer_is_asked_for_again() -> None:
-    client = Client(*(broken_off() for _ in range(ATTEMPTS - 1)))
+def test_truncated_response_is_retried() -> None:
+    client = Client(*(truncated() for _ in range(ATTEMPTS - 1)))
     assert patiently(client.search, "cells", page=2) == "cells, page 2"
-    assert client.asked == ATTEMPTS
+    assert client.calls == ATTEMPTS
 
 
-def test_answer_that_always_breaks_off_ends_with_the_remedy() -> None:
-    client = Client(*(broken_off() for _ in range(2 * ATTEMPTS)))
+def test_retries_of_truncated_responses_end_with_a_remedy() -> None:
+    client = Client(*(truncated() for _ in range(2 * ATTEMPTS)))
     with pytest.raises(ServerDownError, match=r"does not answer \(.*IncompleteRead.*the same command goes on"):
         patiently(client.search, "cells", page=1)
-    assert client.asked == ATTEMPTS
+    assert client.calls == ATTEMPTS
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "error",
     [requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError],
     ids=lambda one: one.__name__,
 )
-def test_what_mlflow_has_tried_again_itself_is_not_tried_again(trouble: Callable[[str], Exception]) -> None:
-    client = Client(trouble("nobody there"))
+def test_requests_that_mlflow_has_retried_are_not_retried_again(error: Callable[[str], Exception]) -> None:
+    client = Client(error("nobody there"))
     with pytest.raises(ServerDownError, match="nobody there"):
         patiently(client.search, "cells", page=1)
-    assert client.asked == 1
+    assert client.calls == 1
 
 
-def test_an_answer_that_says_no_is_no_broken_one() -> None:
+def test_error_response_is_not_retried() -> None:
     client = Client(MlflowException("no such experiment"))
     with pytest.raises(MlflowException, match="no such experiment"):
         patiently(client.search, "cells", page=1)
-    assert client.asked == 1
+    assert client.calls == 1

@@ -1,4 +1,4 @@
-"""Stores are opened before anything is computed; what is wrong with them is one sentence without a password."""
+"""Stores are opened before anything is computed; errors are one sentence without a password."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from unlearnbench.tracking.store import Store
         ("sqlite:////nowhere/at/all/studies.db", "can't be opened"),
     ],
 )
-def test_optuna_storage_that_can_not_be_opened(url: str, said: str) -> None:
+def test_optuna_storage_that_cannot_be_opened_is_reported(url: str, said: str) -> None:
     with pytest.raises(UserError, match=said) as refused:
         check_optuna_storage(url)
     assert "s3cret" not in str(refused.value)
@@ -49,13 +49,13 @@ def test_optuna_storage_is_opened_before_the_plan(model_folder: Path, data_folde
     assert "Plan" not in outcome.output
 
 
-def test_tracking_store_without_its_driver_is_one_sentence(tmp_path: Path) -> None:
+def test_missing_database_driver_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs a database driver that is not installed") as refused:
         Store(tmp_path, "postgresql://me:s3cret@127.0.0.1:1/runs")
     assert "s3cret" not in str(refused.value)
 
 
-def test_server_that_does_not_answer_shows_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_a_silent_server_hides_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ServerDownError) as refused:
         Store(tmp_path, "http://me:s3cret@127.0.0.1:9")
@@ -72,7 +72,7 @@ class SlowClient:
         return "found"
 
 
-def test_waiting_for_a_server_is_told_with_its_length(
+def test_waiting_for_a_server_is_announced_with_its_duration(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert server.SILENCE_SECONDS < 5
@@ -91,7 +91,7 @@ def test_waiting_for_a_server_is_told_with_its_length(
 
 
 @pytest.mark.slow
-def test_server_that_accepts_and_says_nothing_is_told_within_five_seconds(tmp_path: Path) -> None:
+def test_silent_server_is_reported_within_five_seconds(tmp_path: Path) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -129,7 +129,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", mounted], check=True)
 
 
-def test_results_that_are_mounted_read_only_are_read(read_only: Path) -> None:
+def test_results_on_a_read_only_mount_are_readable(read_only: Path) -> None:
     store = Store.existing(read_only)
     (run,) = store._search("")
     found = store.artifacts.find(run.info.run_id, "a.txt")
@@ -139,7 +139,7 @@ def test_results_that_are_mounted_read_only_are_read(read_only: Path) -> None:
         Store(read_only)
 
 
-def test_copy_of_a_database_has_what_is_only_in_its_log_so_far(tmp_path: Path) -> None:
+def test_copy_of_a_database_includes_its_write_ahead_log(tmp_path: Path) -> None:
     database, there = tmp_path / "a.db", tmp_path / "there"
     there.mkdir()
     with closing(sqlite3.connect(database)) as writer:
@@ -152,12 +152,12 @@ def test_copy_of_a_database_has_what_is_only_in_its_log_so_far(tmp_path: Path) -
     database.write_bytes(b"no database" * 1000)
     shutil.rmtree(there)
     there.mkdir()
-    with pytest.raises(UserError, match="can't be read whole"):
+    with pytest.raises(UserError, match="can't be read completely"):
         copied_database(database, there)
 
 
 @pytest.mark.slow
-def test_processes_that_start_at_once_do_not_trip_over_each_other(tmp_path: Path) -> None:
+def test_processes_can_create_the_same_store_at_the_same_time(tmp_path: Path) -> None:
     Store(tmp_path)
     pids = []
     for _ in range(3):
@@ -187,7 +187,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_cache_without_inodes_is_one_sentence_before_the_plan(
+def test_cache_without_inodes_is_reported_before_the_plan(
     full_disk: Path, model_folder: Path, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNLEARNBENCH_CACHE", str(full_disk))
@@ -199,7 +199,7 @@ def test_cache_without_inodes_is_one_sentence_before_the_plan(
     assert "Plan" not in outcome.output
 
 
-def test_database_error_is_raised_and_not_printed_as_well(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_database_error_is_raised_and_not_also_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     store = Store(tmp_path)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
         connection.execute("DROP TABLE tags")
@@ -215,7 +215,7 @@ def test_database_error_is_raised_and_not_printed_as_well(tmp_path: Path, capfd:
         (sqlite3.OperationalError("unable to open database file"), "a database of the results folder can't be opened"),
     ],
 )
-def test_disk_that_is_full_anywhere_is_one_sentence(
+def test_full_disk_is_reported_in_one_sentence_wherever_it_is_noticed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, said: str
 ) -> None:
     def fail() -> None:

@@ -1,4 +1,4 @@
-"""Files that runs store: below the results folder, or on the MLflow server that the user named."""
+"""Artefacts of runs: in the results folder, or on the MLflow server that the user named."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 RUN_ID = re.compile(r"[0-9a-f]{32}")
-# Their clients sign requests or talk to their owner's hosts; they send no password to a host that a run names.
+# Clients of these stores sign requests or connect to the provider's hosts; they never send a password to a host that a
+# run names.
 OBJECT_STORES = ("s3", "gs", "wasbs", "abfss")
 
 
@@ -30,7 +31,7 @@ class Artifacts(Protocol):
     """Stores and finds the artefacts of runs."""
 
     def store(self, run_id: str, folder: Path) -> None:
-        """Stores everything in `folder` for a run; a second time changes nothing."""
+        """Stores everything in `folder` for a run; storing it again changes nothing."""
 
     def find(self, run_id: str, path: str) -> Path | None:
         """A file or folder that a run has stored, or None if it has none."""
@@ -38,28 +39,28 @@ class Artifacts(Protocol):
 
 @dataclass(frozen=True)
 class FolderArtifacts:
-    """Artefacts below a folder.
+    """Artefacts in a folder.
 
-    The places that MLflow records are absolute, and anybody may have written them: a folder that was moved, copied or
-    received from somebody else would be read and written elsewhere. So they are not used.
+    The locations that MLflow records are not used. They are absolute, and anybody may have written them: with a folder
+    that was moved, copied or received from somebody else, they would lead to other places.
 
     Attributes:
-        root: nothing outside it is read or written, symbolic links included.
-        folder: below it; has a folder for each run.
+        root: nothing outside it is read or written, not even through symbolic links.
+        folder: a folder in `root`, which contains one folder per run.
     """
 
     root: Path
     folder: Path
 
     def store(self, run_id: str, folder: Path) -> None:
-        here = self._place(run_id)
-        if here is None:
+        place = self._place(run_id)
+        if place is None:
             raise UserError(f"{self.folder / run_id} leads out of {self.root}: remove the link.")
         for file in sorted(folder.rglob("*")):
             if file.is_file():
-                target = here / file.relative_to(folder)
+                target = place / file.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                # A reader sees the whole file or none.
+                # A reader sees the complete file or none.
                 scratch = target.with_name(f".{target.name}-{os.getpid()}")
                 try:
                     shutil.copyfile(file, scratch)
@@ -71,12 +72,12 @@ class FolderArtifacts:
         place = self._place(run_id)
         if place is None or not (place / path).exists():
             return None
-        found = (place / path).resolve()
-        inside = [found, *(one.resolve() for one in found.rglob("*"))] if found.is_dir() else [found]
-        if not all(one.is_relative_to(self.root.resolve()) for one in inside):
+        stored = (place / path).resolve()
+        files = [stored, *(file.resolve() for file in stored.rglob("*"))] if stored.is_dir() else [stored]
+        if not all(file.is_relative_to(self.root.resolve()) for file in files):
             logger.warning(safe(f"{place / path} leads out of {self.root} and is not read"))
             return None
-        return found
+        return stored
 
     def _place(self, run_id: str) -> Path | None:
         place = self.folder / run_id / "artifacts"
@@ -98,11 +99,11 @@ class ServerArtifacts:
         patiently(self.client.log_artifacts, run_id, str(folder))
 
     def find(self, run_id: str, path: str) -> Path | None:
-        """As the protocol says.
+        """See `Artifacts.find`.
 
         Raises:
-            ServerDownError: it is there, but the server does not give it.
-            UserError: the server says that it is somewhere that it must not be asked for.
+            ServerDownError: the artefact exists, but can't be downloaded.
+            UserError: according to the server, the artefact is at a location that must not be accessed.
         """
         if (run_id, path) not in self._fetched:
             self._check(run_id)
@@ -113,7 +114,7 @@ class ServerArtifacts:
         return self._fetched[run_id, path]
 
     def _check(self, run_id: str) -> None:
-        """Raises if MLflow would take the artefacts, and the user's password, to another place than the server."""
+        """Raises a UserError if MLflow would send artefacts, and the user's password, elsewhere than to the server."""
         if run_id in self._trusted:
             return
         place = str(patiently(self.client.get_run, run_id).info.artifact_uri)
@@ -128,7 +129,7 @@ class ServerArtifacts:
     def _fetch(self, run_id: str, path: str) -> Path | None:
         from mlflow.exceptions import MlflowException
 
-        # What a broken-off attempt leaves behind must not be taken for the file, so each has a folder of its own.
+        # Each attempt gets a folder of its own, so that what an interrupted one leaves is not mistaken for the file.
         scratch = tempfile.mkdtemp(prefix="unlearnbench-")
         weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
         for attempt in range(ATTEMPTS):
@@ -137,11 +138,11 @@ class ServerArtifacts:
             try:
                 return Path(str(self.client.download_artifacts(run_id, path, str(target))))
             except (MlflowException, OSError):
-                # MLflow raises the same for a file that is not there and for one that came only in part.
+                # MLflow raises the same error for a missing file and for an incomplete download.
                 if not self._stored(run_id, path):
                     return None
         raise ServerDownError(
-            f"{path} of the MLflow run {run_id} can't be downloaded: try again once the server is well."
+            f"{path} of the MLflow run {run_id} can't be downloaded: try again once the server works."
         )
 
     def _stored(self, run_id: str, path: str) -> bool:
@@ -151,7 +152,7 @@ class ServerArtifacts:
 
 
 def is_on_server(place: str, server: str) -> bool:
-    """Whether artefacts at `place` (an MLflow URI) are had from `server` itself, or from an object store."""
+    """Whether artefacts at `place` (an MLflow URI) come from `server` itself, or from an object store."""
     there, here = urlsplit(place), urlsplit(server)
     if there.scheme == "mlflow-artifacts":
         return not there.netloc or _host(there.netloc) == _host(here.netloc)

@@ -1,4 +1,4 @@
-"""The SQLite databases of a results folder: made whole or not at all, and shared by several processes."""
+"""The SQLite databases of a results folder: created atomically, and shared by several processes."""
 
 from __future__ import annotations
 
@@ -15,35 +15,37 @@ from unlearnbench.errors import UserError, first_line
 
 # How long a process waits for another one's write.
 BUSY_SECONDS = 60
-# A copy that is made while another process writes may be of no use.
+# A copy that is made while another process writes may be inconsistent.
 COPY_ATTEMPTS = 5
 
 
 def make_database(database: Path, tables: Callable[[str], None]) -> None:
-    """Makes the database where there is none, and lets readers in while another process writes.
+    """Creates the database if it does not exist, and sets it up to be read while another process writes.
 
     Args:
-        tables: makes the tables of the database at an SQLAlchemy URL; one that is killed meanwhile leaves no database.
+        tables: creates the tables of the database at an SQLAlchemy URL; if it is killed, no database is left.
 
     Raises:
-        UserError: there is a file of that name which is something else.
+        UserError: there is a file of that name which is not a database.
     """
     if not database.exists():
         with tempfile.TemporaryDirectory(prefix=f".{database.name}-", dir=database.parent) as scratch:
-            made = Path(scratch) / database.name
-            tables(f"sqlite:///{made}")
-            # A link, unlike a move, never replaces what another process has put there meanwhile.
+            file = Path(scratch) / database.name
+            tables(f"sqlite:///{file}")
+            # A link, unlike a move, never replaces a database that another process has created meanwhile.
             with suppress(FileExistsError):
-                os.link(made, database)
+                os.link(file, database)
     try:
         with closing(sqlite3.connect(database, timeout=BUSY_SECONDS)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
     except sqlite3.DatabaseError as error:
-        raise UserError(f"{database} is no SQLite database ({error}): move it away, or name another folder.") from None
+        raise UserError(
+            f"{database} is not an SQLite database ({error}): move it away, or name another folder."
+        ) from None
 
 
 def point_to_artifacts(database: Path, folder: str) -> None:
-    """Tells MLflow's own pages and clients where artefacts are now, since they record absolute places.
+    """Updates the absolute artefact locations in the database for MLflow's own pages and clients.
 
     Args:
         database: the MLflow database of a results folder, which may have been moved, copied, or made by somebody else.
@@ -61,10 +63,13 @@ def point_to_artifacts(database: Path, folder: str) -> None:
 
 
 def copied_database(database: Path, folder: Path) -> Path:
-    """A copy of a database that others may be writing to, from where it can't be opened, in a folder that can.
+    """Copies a database that can't be opened in its own folder; other processes may be writing to it.
+
+    Args:
+        folder: a writable folder for the copy.
 
     Raises:
-        UserError: it can't be read, or was written to each time that it was copied.
+        UserError: it can't be read, or was written to during every attempt.
     """
     for _ in range(COPY_ATTEMPTS):
         try:
@@ -78,11 +83,13 @@ def copied_database(database: Path, folder: Path) -> Path:
             continue
         except OSError as error:
             raise UserError(f"{database} can't be read: {first_line(error)}") from None
-    raise UserError(f"{database} can't be read whole: try again when no process writes to it, or make it writable.")
+    raise UserError(
+        f"{database} can't be read completely: try again when no process writes to it, or make it writable."
+    )
 
 
 def check_optuna_storage(url: str) -> None:
-    """Opens the database of tuning studies, so that trouble with it is told before anything is computed.
+    """Opens the database of tuning studies, so that errors are reported before anything is computed.
 
     Raises:
         UserError: it can't be opened; the message does not show the password.
@@ -104,7 +111,7 @@ def check_optuna_storage(url: str) -> None:
 
 
 def mlflow_tables(url: str) -> None:
-    """MLflow's tables."""
+    """Creates MLflow's tables."""
     from mlflow import MlflowClient
 
     quiet_mlflow()
@@ -112,14 +119,14 @@ def mlflow_tables(url: str) -> None:
 
 
 def optuna_tables(url: str) -> None:
-    """Optuna's tables."""
+    """Creates Optuna's tables."""
     import optuna
 
     optuna.storages.RDBStorage(url)
 
 
 def quiet_mlflow() -> None:
-    """Leaves out what MLflow tells about its own work; to be called after its import, which sets levels of its own."""
+    """Silences MLflow's messages about its own work; call it after MLflow's import, which sets log levels."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name in ("alembic", "mlflow"):
@@ -128,5 +135,5 @@ def quiet_mlflow() -> None:
 
 
 def _is_not_a_traceback(record: logging.LogRecord) -> bool:
-    """MLflow logs tracebacks of database errors (a full disk) that it raises as well."""
+    """MLflow logs tracebacks of database errors (a full disk) that it also raises."""
     return record.exc_info is None

@@ -1,4 +1,4 @@
-"""Bad moments of an MLflow server: an answer that breaks off is asked for again, a silent server stops the run."""
+"""Retries truncated MLflow responses; stops the run if the server does not respond."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unlearnbench.errors import UserError, first_line
 logger = logging.getLogger(__name__)
 ATTEMPTS = 5
 PAUSE_SECONDS = 1.0
-# A silence of this length is told to the user.
+# The user is told if the server has not responded for this long.
 SILENCE_SECONDS = 4.0
 
 Parameters = ParamSpec("Parameters")
@@ -23,18 +23,18 @@ Result = TypeVar("Result")
 
 
 class ServerDownError(UserError):
-    """The server did not answer, however often it was asked."""
+    """The server did not respond, in spite of all retries."""
 
 
 def patiently(call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-    """Calls a method of an MLflow client, again where the server broke its answer off.
+    """Calls a method of an MLflow client, and retries it if the server's response is truncated.
 
-    MLflow itself asks again while a server refuses connections or answers with a passing error, but not where an answer
-    ends too early, as that of a server which is being stopped may. The server may have done what it was asked for by
-    then: the call must bear being made twice. (A run that is created twice leaves an empty one.)
+    MLflow itself retries while a server refuses connections or returns a transient error, but not if a response is
+    truncated, as it may be while the server is being stopped. By then the server may have carried out the request, so
+    the call must be safe to repeat. (A run that is created twice leaves an empty one.)
 
     Raises:
-        ServerDownError: the server does not answer.
+        ServerDownError: the server does not respond.
     """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
@@ -43,13 +43,13 @@ def patiently(call: Callable[Parameters, Result], *args: Parameters.args, **kwar
     attempts = ATTEMPTS
     while True:
         try:
-            with _silence_told(call):
+            with _warn_if_silent(call):
                 return call(*args, **kwargs)
         except (MlflowException, RequestException) as error:
-            trouble = error if isinstance(error, RequestException) else error.__context__
-            if not isinstance(trouble, (ChunkedEncodingError, ConnectionError, RetryError, Timeout)):
+            cause = error if isinstance(error, RequestException) else error.__context__
+            if not isinstance(cause, (ChunkedEncodingError, ConnectionError, RetryError, Timeout)):
                 raise
-            attempts = attempts - 1 if isinstance(trouble, ChunkedEncodingError) else 0
+            attempts = attempts - 1 if isinstance(cause, ChunkedEncodingError) else 0
             if attempts == 0:
                 raise ServerDownError(
                     f"the MLflow server does not answer ({first_line(error).rstrip('.')}): "
@@ -59,15 +59,15 @@ def patiently(call: Callable[Parameters, Result], *args: Parameters.args, **kwar
 
 
 @contextmanager
-def _silence_told(call: Callable[..., Any]) -> Iterator[None]:
-    """Says that a server is waited for, and for how long, if the block takes more than a few seconds."""
+def _warn_if_silent(call: Callable[..., Any]) -> Iterator[None]:
+    """Warns that the server does not respond, and for how long it is retried, if the block takes a few seconds."""
     uri = str(getattr(getattr(call, "__self__", None), "tracking_uri", ""))
     if not is_server(uri):
         yield
         return
     text = safe(
         f"waiting for the MLflow server {uri}, which has not answered for {SILENCE_SECONDS:.0f} seconds: "
-        f"it is asked again for about {patience_seconds() / 60:.1f} minutes (MLFLOW_HTTP_REQUEST_MAX_RETRIES)"
+        f"requests are retried for about {patience_seconds() / 60:.1f} minutes (MLFLOW_HTTP_REQUEST_MAX_RETRIES)"
     )
     timer = threading.Timer(SILENCE_SECONDS, logger.warning, [text])
     timer.daemon = True
@@ -84,9 +84,9 @@ def is_server(uri: str) -> bool:
 
 
 def patience_seconds() -> float:
-    """How long MLflow asks a server again that refuses connections, by its settings."""
+    """How long, by its settings, MLflow retries requests to a server that refuses connections."""
     from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR, MLFLOW_HTTP_REQUEST_MAX_RETRIES
 
-    # urllib3 waits before all attempts but the first two, twice as long each time, and never longer than two minutes.
+    # urllib3 waits before every attempt but the first two, twice as long each time, at most two minutes.
     factor, retries = MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR.get(), MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()
     return float(sum(min(120, factor * 2**number) for number in range(1, retries)))

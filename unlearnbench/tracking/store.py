@@ -1,8 +1,8 @@
-"""The record of results: MLflow runs, in SQLite under the results folder or on a server.
+"""Stores results as MLflow runs, in SQLite in the results folder or on a server.
 
-Three kinds of runs, told apart by the tag ``unlearnbench.kind``: an *invocation* of the command line, its *cells* (not
-nested in it, so that MLflow's pages show and compare them as they are), and nested in each cell its *trials*. A cell
-counts as finished when a cell run with its key has status FINISHED.
+There are three kinds of runs, distinguished by the tag ``unlearnbench.kind``: an *invocation* of the command line, its
+*cells* (not nested in it, so that MLflow's pages list and compare them), and the *trials* nested in each cell. A cell
+counts as finished if a cell run with its key has status FINISHED.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "unlearnbench"
 KIND, KEY = "unlearnbench.kind", "unlearnbench.key"
-# Names what a cell trains, in its own run and in those of its trials.
+# Identifies what a cell trains, in its own run and in those of its trials.
 TRAINING = "unlearnbench.training"
 # A cell's file that holds all of its result (`leaderboard.entry.Entry`); tags and metrics are for MLflow's pages.
 RESULT = "result.json"
-# Metric that counts finished runs: which of two is newer must not depend on clocks.
+# Metric that numbers finished runs, so that their order does not depend on clocks.
 ORDER = "unlearnbench.order"
 PRUNED, FAILURE = "unlearnbench.pruned", "unlearnbench.failure"
 TRIAL = "unlearnbench.trial"
-# What decides which values tuning finds, on cells that find them for other seeds, too.
+# Identifies a search, on cells whose tuned values other seeds use, too.
 SEARCH = "unlearnbench.search"
 TUNED_ON = "unlearnbench.tuned_on"
 # A trial's forgetting curve, as JSON.
 CURVE = "unlearnbench.curve"
-# Which end of its range a best value is at; the value's name follows.
+# At which end of its range a tuned value is; the hyper-parameter's name follows.
 EDGE = "edge."
-# A trial that another process has trained ahead of the one that runs the cell.
+# Marks a trial that another process than the one that runs the cell has trained in advance.
 AHEAD = "unlearnbench.ahead"
 INVOCATION = "unlearnbench.invocation"
 PAGE = 1000
@@ -62,7 +62,7 @@ PAGE = 1000
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell without a result, why, and the run that says so."""
+    """A failed cell, the reason, and the run that records it."""
 
     name: str
     reason: str
@@ -70,7 +70,7 @@ class Failure:
 
     @classmethod
     def of(cls, run: Run) -> Failure:
-        """What a failed run tells."""
+        """The failure that a run records."""
         return cls(run.info.run_name, run.data.tags.get(FAILURE, "unknown reason"), run.info.run_id)
 
 
@@ -78,9 +78,9 @@ class Store:
     """Reads and writes one experiment of the MLflow store of a results folder.
 
     Attributes:
-        experiment: its name.
+        experiment: name of the experiment.
         optuna_storage: URL of the database of tuning studies.
-        artifacts: stores and finds the files of runs.
+        artifacts: stores and finds the artefacts of runs.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Store:
         experiment: str = EXPERIMENT,
         optuna_storage: str | None = None,
     ) -> None:
-        """Opens the store, and creates it if need be.
+        """Opens the store, and creates it if necessary.
 
         Args:
             optuna_storage: URL of the database of tuning studies, instead of one in the results folder.
 
         Raises:
-            UserError: the folder can't be written or the server does not answer.
+            UserError: the folder can't be written, or the server does not respond.
         """
         from mlflow.exceptions import MlflowException
 
@@ -122,15 +122,15 @@ class Store:
             point_to_artifacts(results / "mlflow.db", (results / "artifacts").as_uri())
         found = self._experiment(experiment)
         if found is None:
-            # A server keeps artefacts where it is set up to; any other store keeps them with the results. The place is
+            # A server decides where it keeps artefacts; any other store keeps them with the results. The location is
             # for MLflow's own pages and clients: `artifacts` does not depend on it.
             location = None if is_server(self.uri) else (self.results / "artifacts").as_uri()
-            # The kind makes MLflow open its pages for training runs.
+            # With this kind, MLflow shows its pages for training runs.
             tags = {"mlflow.experimentKind": "custom_model_development"}
             try:
                 found = str(patiently(self.client.create_experiment, experiment, artifact_location=location, tags=tags))
             except MlflowException:
-                # Another process may have made it since.
+                # Another process may have created it meanwhile.
                 found = self._experiment(experiment)
                 if found is None:
                     raise
@@ -138,14 +138,14 @@ class Store:
 
     @classmethod
     def existing(cls, results: Path | None, tracking_uri: str | None = None, experiment: str = EXPERIMENT) -> Store:
-        """Opens a store to read, and creates nothing.
+        """Opens a store for reading, without creating anything.
 
         Args:
-            results: None if the store is named by its URI alone. Artefacts are then read from the folder of an SQLite
-                file, and from where the experiment has them in any other database.
+            results: None if only the store's URI is known. Artefacts are then read from the folder of an SQLite file,
+                or from the location that the experiment records in any other database.
 
         Raises:
-            UserError: there is none, or the server does not answer.
+            UserError: there is no such store, or the server does not respond.
         """
         if tracking_uri is None and not (results and (results / "mlflow.db").is_file()):
             raise UserError(
@@ -175,7 +175,7 @@ class Store:
         self.results = results.resolve()
         database = self.results / "mlflow.db"
         if tracking_uri is None and not os.access(database.parent, os.W_OK):
-            # SQLite can't even read a database of several processes whose folder it can't write.
+            # SQLite can't even read a database in WAL mode if it can't write its folder.
             copy = tempfile.TemporaryDirectory(prefix="unlearnbench-")
             weakref.finalize(self, copy.cleanup)
             database = copied_database(database, Path(copy.name))
@@ -203,7 +203,7 @@ class Store:
     def record(
         self, kind: str, name: str, parent: str | None = None, tags: Mapping[str, str] | None = None
     ) -> Iterator[Record]:
-        """A run that is FINISHED when the block ends well, KILLED on Ctrl-C, and else FAILED with the reason."""
+        """A run that is FINISHED if the block succeeds, KILLED on Ctrl-C, and otherwise FAILED, with the reason."""
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
         all_tags = {KIND: kind, **(tags or {})} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
@@ -217,8 +217,8 @@ class Store:
         except ServerDownError:
             raise
         except Exception as error:
-            # What the user has to mend first, or what another process has taken over, is not a failure of the cell; and
-            # if the store itself is the trouble, the first error is the one to tell.
+            # A UserError, or a lost claim, is not a failure of the cell. If the store itself is failing, the original
+            # error is the one to report.
             with suppress(Exception):
                 record.tags({FAILURE: safe(f"{type(error).__name__}: {error}")[:4000]})
                 record.finish("KILLED" if isinstance(error, (UserError, ClaimLostError)) else "FAILED")
@@ -228,7 +228,7 @@ class Store:
         record.finish()
 
     def _finished_before(self) -> float:
-        """The largest number of a finished run. Two that end at once may share one; the clock decides between them."""
+        """The largest number of a finished run. Two that end at once may share it; then the clock decides."""
         order = [f"metrics.`{ORDER}` DESC"]
         runs: list[Run] = patiently(self.client.search_runs, [self.experiment_id], "", max_results=1, order_by=order)
         return float(runs[0].data.metrics.get(ORDER, 0)) if runs else 0.0
@@ -237,7 +237,7 @@ class Store:
         """The newest finished run of each cell, by cell key; oldest first.
 
         Raises:
-            UserError: the results are those of version 0.1, which did not record what decided them.
+            UserError: the results are those of version 0.1, which did not record everything that determined them.
         """
         newest: dict[str, Run] = {}
         for run in self._finished("cell"):
@@ -272,15 +272,15 @@ class Store:
         return {key: failure for key, failure in failures.items() if key not in finished}
 
     def tuned_seeds(self) -> dict[str, int]:
-        """The seed for which values were found first that hold for all seeds, by the `search` of its cell."""
-        found: dict[str, int] = {}
+        """By search, the seed whose cell was the first to tune the values that all seeds use."""
+        seeds: dict[str, int] = {}
         for run in self._finished("cell"):
             if SEARCH in run.data.tags:
-                found.setdefault(run.data.tags[SEARCH], int(run.data.tags["seed"]))
-        return found
+                seeds.setdefault(run.data.tags[SEARCH], int(run.data.tags["seed"]))
+        return seeds
 
     def tuned(self, search: str, seed: int) -> Run | None:
-        """The newest cell that has found values for all seeds."""
+        """The newest cell of this seed that has tuned the values of this search."""
         query = (
             f"tags.`{KIND}` = 'cell' and attributes.status = 'FINISHED' "
             f"and tags.`{SEARCH}` = '{search}' and tags.seed = '{seed}'"
@@ -294,7 +294,7 @@ class Store:
         return {int(run.data.tags[TRIAL]): run.data.tags[CURVE] for run in runs if CURVE in run.data.tags}
 
     def close_interrupted(self, training: str) -> None:
-        """Ends the runs of a training that a killed process left RUNNING; nobody else may be at it."""
+        """Ends the runs that a killed process left RUNNING; no other process may be working on this training."""
         for kind in ("cell", "trial"):
             for run in self._search(
                 f"tags.`{KIND}` = '{kind}' and tags.`{TRAINING}` = '{training}' and attributes.status = 'RUNNING'"
@@ -313,7 +313,7 @@ class Store:
 
     def _search(self, query: str) -> list[Run]:
         """All runs that match, newest first."""
-        found: list[Run] = []
+        runs: list[Run] = []
         token = None
         while True:
             page = patiently(
@@ -324,10 +324,10 @@ class Store:
                 order_by=["attributes.start_time DESC"],
                 page_token=token,
             )
-            found += page
+            runs += page
             token = page.token
             if not token:
-                return found
+                return runs
 
 
 def _order(run: Run) -> tuple[float, int]:

@@ -1,4 +1,4 @@
-"""Optuna's own plots of a study, as pictures."""
+"""Draws Optuna's plots of a study."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 def draw_study(storage: str, name: str, folder: Path) -> None:
     """Writes `history.png` (objective of each trial) and `slice.png` (objective against each tuned value).
 
-    Draws nothing where no trial completed: Optuna leaves pruned trials out of both.
+    Draws nothing if no trial completed: Optuna leaves pruned trials out of both.
     """
     import matplotlib
     import optuna

@@ -1,4 +1,4 @@
-"""What becomes of what processes tell; the processes are made up."""
+"""How the pool handles the messages of its processes, which are fakes."""
 
 from __future__ import annotations
 
@@ -20,28 +20,27 @@ from unlearnbench.processes.worker import WorkerError
 
 
 class FakeWorkers:
-    """Answers each order with what was prepared for its cell, in turn; then with a cell that is done."""
+    """Answers each order with the next prepared messages for its cell; if none are left, the cell is done."""
 
     def __init__(self, count: int, answers: dict[str, list[list[Message]]], starts: bool = True) -> None:
         self.answers, self.first = answers, Ready() if starts else Lost("exit code 1")
-        self.told: list[tuple[int, Message]] = []
         self.given: list[tuple[int, Order]] = []
         self.restarted: list[int] = []
-        self.told = [(worker, self.first) for worker in range(count)]
+        self.messages: list[tuple[int, Message]] = [(worker, self.first) for worker in range(count)]
 
     def give(self, worker: int, order: Order) -> None:
         self.given.append((worker, order))
         prepared = self.answers.get(order.key, [])
         answer = prepared.pop(0) if prepared else [CellDone(Outcome(done=1))]
-        self.told += [(worker, message) for message in answer]
+        self.messages += [(worker, message) for message in answer]
 
     def receive(self, seconds: float) -> list[tuple[int, Message]]:
-        told, self.told = self.told, []
-        return told
+        messages, self.messages = self.messages, []
+        return messages
 
     def restart(self, worker: int) -> None:
         self.restarted.append(worker)
-        self.told.append((worker, self.first))
+        self.messages.append((worker, self.first))
 
 
 def run(workers: FakeWorkers, *cells: FakeCell) -> tuple[Outcome, str]:
@@ -55,7 +54,7 @@ def run(workers: FakeWorkers, *cells: FakeCell) -> tuple[Outcome, str]:
     return run_pool(workers, plan, display, give_up), output.getvalue()
 
 
-def test_events_are_shown_and_outcomes_added_up() -> None:
+def test_events_are_shown_and_outcomes_are_summed() -> None:
     events: list[Message] = [
         Happened("cell_started", ("m / sst2 / seed 0 / ga", 1.0)),
         Happened("stage", ("trial 1",)),
@@ -79,19 +78,19 @@ def test_lost_process_is_replaced_and_its_cell_run_again() -> None:
     assert "[1] process ended unexpectedly (killed by SIGKILL)" in shown
 
 
-def test_cell_that_ends_every_process_fails_alone() -> None:
+def test_only_the_cell_that_kills_every_process_fails() -> None:
     workers = FakeWorkers(1, {"a": [[Lost("killed by SIGKILL")]] * (RETRIES + 1)})
     outcome, _ = run(workers, FakeCell("a", HERE), FakeCell("b", HERE))
     assert outcome == Outcome(done=1, failed={"a": "its process ended unexpectedly each time: killed by SIGKILL"})
 
 
-def test_what_the_user_has_to_mend_ends_the_run() -> None:
+def test_user_error_in_a_process_ends_the_run() -> None:
     workers = FakeWorkers(1, {"a": [[Stopped(UserError("the disk is full."))]]})
     with pytest.raises(UserError, match="the disk is full"):
         run(workers, FakeCell("a", HERE), FakeCell("b", HERE))
 
 
-def test_processes_that_never_begin_end_the_run() -> None:
+def test_processes_that_cannot_start_end_the_run() -> None:
     workers = FakeWorkers(2, {}, starts=False)
     with pytest.raises(WorkerError, match="exit code 1"):
         run(workers, FakeCell("a", HERE))

@@ -36,7 +36,7 @@ def busy_workers(driver: int) -> list[psutil.Process]:
 
 
 def running_cells(database: Path) -> int:
-    """How many cells a store says are being run."""
+    """Number of cells that are running, according to a store."""
     if not database.is_file():
         return 0
     query = (

@@ -1,4 +1,4 @@
-"""Which process does what next; no process is needed for that."""
+"""Which process does what next, without any processes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def schedule(
 
 
 def key(order: Any) -> tuple[str, bool] | None:
-    """What is to be done in short."""
+    """An order as the cell's key and whether a trial is trained ahead."""
     return None if order is None else (order.key, order.ahead)
 
 
@@ -88,12 +88,12 @@ def test_methods_wait_for_the_retrained_model_if_it_judges_them(target: str, wai
     assert (plan.next(1) is None) is waits
 
 
-def test_cells_whose_base_model_was_made_before_start_at_once() -> None:
+def test_cells_with_an_existing_base_model_start_at_once() -> None:
     plan, _ = schedule(FakeCell("a", HERE), base("base", THERE), seconds={"a": 1})
     assert key(plan.next(0)) == ("a", False)
 
 
-def test_a_process_stays_with_the_model_it_holds_and_free_ones_begin_another_setting() -> None:
+def test_process_keeps_its_model_and_idle_ones_start_another_setting() -> None:
     plan, _ = schedule(base("base", HERE), FakeCell("a", HERE), base("other base", THERE), FakeCell("b", THERE))
     assert key(plan.next(0)) == ("base", False)
     plan.cell_done(0, Outcome(done=1))
@@ -103,13 +103,13 @@ def test_a_process_stays_with_the_model_it_holds_and_free_ones_begin_another_set
     assert key(plan.next(1)) == ("b", False)
 
 
-def test_processes_without_a_cell_are_shared_out_evenly_as_helpers() -> None:
+def test_idle_processes_help_all_cells_evenly() -> None:
     plan, _ = schedule(FakeCell("a", HERE), FakeCell("b", HERE), trials=4)
     got = [key(plan.next(worker)) for worker in range(7)]
     assert got == [("a", False), ("b", False), *[("a", True), ("b", True)] * 2, ("a", True)]
 
 
-def test_no_more_helpers_than_trials_to_share_and_none_where_nothing_is_tuned() -> None:
+def test_cells_get_no_more_helpers_than_trials_and_none_without_tuning() -> None:
     cells = [
         FakeCell("a", HERE),
         FakeCell("fixed", HERE, choice=FakeChoice({})),
@@ -124,7 +124,7 @@ def test_no_more_helpers_than_trials_to_share_and_none_where_nothing_is_tuned() 
     assert [key(forced.next(worker)) for worker in range(2)] == [("a", False), None]
 
 
-def test_cell_whose_helper_found_nothing_gets_no_other() -> None:
+def test_cell_without_trials_left_gets_no_more_helpers() -> None:
     plan, _ = schedule(FakeCell("a", HERE), trials=4)
     plan.next(0)
     assert key(plan.next(1)) == ("a", True)
@@ -134,7 +134,7 @@ def test_cell_whose_helper_found_nothing_gets_no_other() -> None:
     assert plan.next(1) is None
 
 
-def test_cell_of_another_run_is_tried_again_later_and_helped_meanwhile() -> None:
+def test_cell_claimed_by_another_run_is_retried_later_and_helped_meanwhile() -> None:
     plan, clock = schedule(FakeCell("a", HERE), FakeCell("b", HERE), trials=4)
     assert key(plan.next(0)) == ("a", False)
     plan.cell_done(0, None)
@@ -149,7 +149,7 @@ def test_cell_of_another_run_is_tried_again_later_and_helped_meanwhile() -> None
     assert plan.outcome == Outcome(done=1, elsewhere=1)
 
 
-def test_cell_that_takes_values_of_another_comes_after_it_and_has_no_helpers() -> None:
+def test_cell_that_uses_values_of_another_waits_for_it_and_has_no_helpers() -> None:
     leader = FakeCell("leader", HERE)
     plan, _ = schedule(leader, FakeCell("follower", THERE, leader=leader), trials=3)
     assert key(plan.next(0)) == ("leader", False)
@@ -176,7 +176,7 @@ def test_a_lost_process_costs_its_cell_a_retry_until_it_is_given_up() -> None:
     assert plan.is_over
 
 
-def test_a_lost_helper_costs_nothing() -> None:
+def test_lost_helper_does_not_count_as_a_retry() -> None:
     plan, _ = schedule(FakeCell("a", HERE), trials=4)
     plan.next(0)
     for worker in range(1, 1 + 2 * RETRIES):

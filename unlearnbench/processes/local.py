@@ -1,4 +1,4 @@
-"""Processes of this machine."""
+"""Worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unlearnbench.processes.worker import Setup
 
 # How long processes may take to record that they were interrupted, before they are killed.
 GRACE_SECONDS = 10.0
-# The paths of this process, so that the other one finds the same modules whatever the working folder holds.
+# Passes on this process's paths, so that the worker imports the same modules whatever the working directory contains.
 CODE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from unlearnbench.processes.process import main; main(int(sys.argv[1]))"
@@ -28,9 +28,9 @@ CODE = (
 
 
 class LocalWorkers:
-    """Starts so many processes, and stops them when its block ends.
+    """Starts `count` processes, and stops them when its block ends.
 
-    They are in sessions of their own, so that Ctrl-C reaches this process alone, which stops them once.
+    They run in sessions of their own, so that only this process gets Ctrl-C; it then stops each of them once.
     """
 
     def __init__(self, setup: Setup, count: int) -> None:
@@ -62,7 +62,7 @@ class LocalWorkers:
             arguments, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True, env=os.environ
         )
         theirs.close()
-        # One that is dead already is found so by `receive`.
+        # If the process is already dead, `receive` will notice.
         with suppress(OSError):
             ours.send_bytes(self._setup)
 
@@ -83,7 +83,7 @@ class LocalWorkers:
         return messages
 
     def _cause_of_death(self, worker: int) -> str:
-        """Waits until a process that has let go of its connection is dead, so that its leases end, too."""
+        """Waits until a process that has closed its connection is dead, so that its leases expire, too."""
         self._connections.pop(worker).close()
         process = self._processes.pop(worker)
         try:

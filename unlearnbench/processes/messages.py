@@ -1,4 +1,4 @@
-"""What a run's processes and the one that directs them tell each other."""
+"""Messages between a run's worker processes and the process that directs them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Order:
     """Run the cell with this key, or train one of its trials `ahead` of the process that runs it.
 
     Attributes:
-        failed: reasons of cells that have failed in this run, if it takes the values of one of them.
+        failed: reasons of cells that have failed in this run, if this cell uses the values of one of them.
     """
 
     key: str
@@ -24,7 +24,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Ready:
-    """The process has imported and opened what it needs."""
+    """The process is ready: it has imported its modules and opened the store."""
 
 
 @dataclass(frozen=True)
@@ -37,28 +37,28 @@ class Happened:
 
 @dataclass(frozen=True)
 class CellDone:
-    """A cell is over, or was found claimed by a process of another run (None)."""
+    """A cell has ended, or a process of another run has claimed it (None)."""
 
     outcome: Outcome | None
 
 
 @dataclass(frozen=True)
 class HelpDone:
-    """A trial was trained ahead, or there was none left to train."""
+    """A trial was trained ahead, or no trial was left to train."""
 
     found: bool
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """The process met an error that ends the run."""
+    """The process raised an error that ends the run."""
 
     error: Exception
 
 
 @dataclass(frozen=True)
 class Lost:
-    """The process has died; the reason says how."""
+    """The process has died, for this reason."""
 
     reason: str
 

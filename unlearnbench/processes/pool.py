@@ -1,4 +1,4 @@
-"""Runs the cells of a run on several processes: gives them work, shows what they do, replaces those that die."""
+"""Runs cells on several processes: assigns work, shows progress, and replaces processes that die."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from unlearnbench.storage.lease import WAIT_SECONDS
 
 
 class Workers(Protocol):
-    """Processes that each carry out one order at a time, numbered from 0. They start with a `Ready` message."""
+    """Processes, numbered from 0, that each carry out one order at a time. Their first message is `Ready`."""
 
     def give(self, worker: int, order: Order) -> None:
-        """Sends an order to a process that is free."""
+        """Sends an order to an idle process."""
 
     def receive(self, seconds: float) -> list[tuple[int, Message]]:
-        """What processes have told; waits for something, but no longer than that."""
+        """Messages of the processes; waits for one for at most this many seconds."""
 
     def restart(self, worker: int) -> None:
-        """Starts another process in the place of one that has died."""
+        """Starts a process in place of one that has died."""
 
 
 def run_pool(
@@ -36,11 +36,11 @@ def run_pool(
         give_up: records a cell whose processes have died too often, with the reason.
 
     Raises:
-        UserError: a process met something that the user has to mend first.
-        WorkerError: a process met an error that it should not, or processes can't be started.
+        UserError: a process met a problem that the user must solve first.
+        WorkerError: a process raised an unexpected error, or processes can't be started.
     """
     free: set[int] = set()
-    stillborn = 0
+    failed_starts = 0
     while not schedule.is_over:
         for worker in sorted(free):
             order = schedule.next(worker)
@@ -55,15 +55,15 @@ def run_pool(
                 case Stopped(error):
                     raise error
                 case Ready():
-                    stillborn = 0
+                    failed_starts = 0
                 case CellDone(outcome):
                     schedule.cell_done(worker, outcome)
                 case HelpDone(found):
                     schedule.help_done(worker, found)
                 case Lost(reason):
-                    stillborn += not schedule.is_busy(worker) and worker not in free
-                    if stillborn > RETRIES:
-                        raise WorkerError(f"processes end before they have begun ({reason}); their messages are above")
+                    failed_starts += not schedule.is_busy(worker) and worker not in free
+                    if failed_starts > RETRIES:
+                        raise WorkerError(f"processes end while they are starting ({reason}); see their messages above")
                     free.discard(worker)
                     display.lost(worker, reason)
                     given_up = schedule.lost(worker)

@@ -1,7 +1,7 @@
-"""What runs in a process that `local.LocalWorkers` has started.
+"""The main program of a process that `local.LocalWorkers` has started.
 
-It listens at a connection. Its end, however that came about, tells the process to stop: what it runs then ends as after
-Ctrl-C, is recorded as KILLED, and goes on with the same command.
+It listens on a connection. If the connection ends, for whatever reason, the process stops: what it is running ends as
+after Ctrl-C, is recorded as KILLED, and resumes with the same command.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from queue import SimpleQueue
 
 def main(descriptor: int) -> None:
     """Carries out orders from the connection at this file descriptor until it ends."""
-    # Whoever starts a run in the background may have had it ignored.
+    # A shell that starts a run in the background may make it ignore SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     connection = Connection(descriptor)
     received: SimpleQueue[bytes] = SimpleQueue()

@@ -1,6 +1,6 @@
-"""Processes of a Ray cluster that share the results folder and the cache.
+"""Worker processes of a Ray cluster, which share the results folder and the cache.
 
-Ray starts them where there is room; what they do is decided as for those of one machine.
+Ray places them; their work is scheduled like that of processes on one machine.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from unlearnbench.models.threads import WAIT_SETTINGS
 from unlearnbench.processes.messages import Lost, Message, Order, Ready
 from unlearnbench.processes.worker import Setup, Worker, stopped
 
-# What processes must know of this one's surroundings.
+# Environment variables that the workers need.
 ENVIRONMENT = ("UNLEARNBENCH_CACHE", "UNLEARNBENCH_DATA_ROOT", "HF_HOME", "HF_HUB_OFFLINE", *WAIT_SETTINGS)
 EVENTS_EVERY_SECONDS = 0.1
 
 
 def check_ray() -> None:
-    """Refuses an executor that is not installed; nothing is imported.
+    """Checks that Ray is installed, without importing it.
 
     Raises:
         UserError: Ray is not installed.
     """
     if find_spec("ray") is None:
-        raise UserError("--executor ray needs Ray, which is not installed: `pip install ray` adds it.")
+        raise UserError("--executor ray needs Ray, which is not installed: `pip install ray` installs it.")
 
 
 def connect(address: str | None, gpus_per_cell: float) -> int:
     """Connects to a cluster, or starts one on this machine; returns how many cells it can run at once.
 
     Raises:
-        UserError: Ray is not installed, the cluster does not answer, or it has no such GPU.
+        UserError: Ray is not installed, the cluster does not respond, or it has too few GPUs.
     """
     check_ray()
     import ray
@@ -54,12 +54,12 @@ def connect(address: str | None, gpus_per_cell: float) -> int:
 
 
 def settled_there(config: ModelConfig, gpus_per_cell: float) -> ModelConfig:
-    """The settings with what a worker makes of "auto", so that all machines compute the same; after `connect`."""
+    """The settings with "auto" resolved on a worker, so that all machines compute the same; call `connect` first."""
     import ray
 
     settle = ray.remote(num_cpus=1, num_gpus=gpus_per_cell)(settled)
-    found: ModelConfig = ray.get(settle.remote(config))
-    return found
+    resolved: ModelConfig = ray.get(settle.remote(config))
+    return resolved
 
 
 class RayWorkers:
@@ -110,13 +110,13 @@ class RayWorkers:
 
 
 class _Actor:
-    """A worker somewhere in the cluster."""
+    """A worker on some machine of the cluster."""
 
     def __init__(self, number: int, setup: Setup, events: Any) -> None:
         self._number, self._setup, self._events = number, setup, events
 
     def start(self) -> Message:
-        """Imports and opens what it needs."""
+        """Imports modules and opens the store."""
         try:
             self._worker = Worker(self._setup, lambda message: self._events.put((self._number, message)))
         except Exception as error:

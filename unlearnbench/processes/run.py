@@ -30,14 +30,14 @@ def run_cells(
     force: bool = False,
     start: StartWorkers | None = None,
 ) -> Outcome:
-    """Runs the cells whose keys are in `todo`, which holds their estimated seconds.
+    """Runs the cells whose keys are in `todo`, which maps them to their estimated seconds.
 
     The results are the same for any number of processes.
 
     Args:
-        count: of processes.
-        force: whether cells that have been tuned before are tuned anew.
-        start: starts processes elsewhere than on this machine.
+        count: number of processes.
+        force: whether cells that have been tuned before are tuned again.
+        start: starts processes, if not on this machine.
     """
     if not todo:
         return Outcome()

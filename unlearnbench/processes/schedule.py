@@ -1,4 +1,4 @@
-"""Which free process does what next: cells of the model that it holds, base models, the longest cells, trials ahead."""
+"""Decides what an idle process does next: cells of its current model, base models, the longest cells, trials ahead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unlearnbench.grid.runner import Outcome
 from unlearnbench.processes.messages import Order
 from unlearnbench.storage.lease import WAIT_SECONDS
 
-# How often a cell is run again whose process was lost.
+# How often a cell is run again after its process was lost.
 RETRIES = 3
 
 
@@ -25,14 +25,14 @@ class _Job:
 
 @dataclass
 class Schedule:
-    """The cells of a run on their way through its processes.
+    """Assigns the cells of a run to its processes.
 
     Attributes:
         cells: in the order of the grid.
-        seconds: estimate of each cell that is to be run, by key.
-        trials: of a tuned cell.
-        helps: whether processes without a cell train trials of others'.
-        outcome: of the cells that are over.
+        seconds: estimated duration of each cell to run, by key.
+        trials: number of trials of a tuned cell.
+        helps: whether processes without a cell train trials of other processes' cells.
+        outcome: result of the cells that have ended so far.
     """
 
     cells: Sequence[Cell]
@@ -52,11 +52,11 @@ class Schedule:
 
     @property
     def is_over(self) -> bool:
-        """Whether no cell is waiting or being run."""
+        """Whether no cell is waiting or running."""
         return not self._waiting and not self._running
 
     def next(self, worker: int) -> Order | None:
-        """What a free process is to do; None if there is nothing at the moment."""
+        """The next order for an idle process; None if there is nothing to do at the moment."""
         cell, ahead = self._next_cell(worker), False
         if cell is None:
             cell, ahead = self._next_to_help(), True
@@ -71,11 +71,11 @@ class Schedule:
         return Order(cell.key, self.seconds[cell.key], ahead, failed)
 
     def is_busy(self, worker: int) -> bool:
-        """Whether a process has something to do."""
+        """Whether a process is carrying out an order."""
         return worker in self._jobs
 
     def cell_done(self, worker: int, outcome: Outcome | None) -> None:
-        """A process has run its cell; `outcome` is None if it found the cell claimed by a process of another run."""
+        """A process has run its cell; `outcome` is None if a process of another run had claimed the cell."""
         cell = self._jobs.pop(worker).cell
         if outcome is not None:
             self.outcome += outcome
@@ -84,13 +84,13 @@ class Schedule:
         self._elsewhere_until[cell.key] = self.clock() + WAIT_SECONDS
 
     def help_done(self, worker: int, found: bool) -> None:
-        """A process has trained a trial ahead, or has found none that nobody had begun."""
+        """A process has trained a trial ahead, or has found that all of them were already started."""
         cell = self._jobs.pop(worker).cell
         if not found:
             self._nothing_left.add(cell.key)
 
     def lost(self, worker: int) -> Cell | None:
-        """A process has died; returns the cell that is given up because that has happened to it too often."""
+        """A process has died; returns its cell if that has now happened too often, so that the cell is given up."""
         job = self._jobs.pop(worker, None)
         self._setting_of.pop(worker, None)
         if job is None:
@@ -109,9 +109,9 @@ class Schedule:
         return [job.cell for job in self._jobs.values() if not job.ahead]
 
     def _next_cell(self, worker: int) -> Cell | None:
-        """The longest of the cells whose reference models are there, and the values of another seed that they take.
+        """The longest cell that is ready: the reference models and the values of another seed that it needs exist.
 
-        Those of the setting come first whose model the process holds, then base models.
+        Cells of the setting whose model the process has loaded come first, then base models.
         """
         pending = [*self._waiting.values(), *self._running]
         unready = {id(cell.workplace) for cell in pending if _is_needed(cell)}
@@ -124,20 +124,20 @@ class Schedule:
             and (cell.leader is None or cell.leader.key not in open_keys)
             and self._elsewhere_until.get(cell.key, now) <= now
         ]
-        mine = self._setting_of.get(worker)
+        current = self._setting_of.get(worker)
         return min(
             ready,
-            key=lambda cell: (id(cell.workplace) != mine, cell.row != BASE, -self.seconds[cell.key]),
+            key=lambda cell: (id(cell.workplace) != current, cell.row != BASE, -self.seconds[cell.key]),
             default=None,
         )
 
     def _next_to_help(self) -> Cell | None:
-        """The cell with fewest helpers of those that have trials left; also of those that another run has claimed."""
+        """The cell with the fewest helpers that has trials left; it may be one that another run has claimed."""
         if not self.helps:
             return None
         count = Counter(job.cell.key for job in self._jobs.values() if job.ahead)
         elsewhere = [cell for cell in self._waiting.values() if cell.key in self._elsewhere_until]
-        able = [
+        candidates = [
             cell
             for cell in [*self._running, *elsewhere]
             if cell.choice is not None
@@ -146,9 +146,9 @@ class Schedule:
             and cell.key not in self._nothing_left
             and count[cell.key] < self.trials - 1
         ]
-        return min(able, key=lambda cell: count[cell.key], default=None)
+        return min(candidates, key=lambda cell: count[cell.key], default=None)
 
 
 def _is_needed(cell: Cell) -> bool:
-    """Whether the methods of its setting start from its model, or are judged by it."""
+    """Whether the methods of its setting start from its model, or are compared with it."""
     return cell.row == BASE or (cell.row == RETRAIN and cell.workplace.forget_target == "oracle")

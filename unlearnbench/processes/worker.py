@@ -1,4 +1,4 @@
-"""One of a run's processes: runs cells and trains trials as it is told, one after the other."""
+"""A worker process of a run: runs cells and trains trials as ordered, one at a time."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ STEPS_SHOWN_PER_SECOND = 4.0
 
 @dataclass(frozen=True)
 class Setup:
-    """What a process must know of the run.
+    """What a process needs to know about the run.
 
     Attributes:
-        experiment: of the MLflow store.
-        threads: that compute, by the model's identity: decided once, so that all processes have as many.
+        experiment: name of the MLflow experiment.
+        threads: number of threads by the model's identity, decided once so that all processes use the same.
     """
 
     config: RunConfig
@@ -38,11 +38,11 @@ class Setup:
 
 
 class WorkerError(Exception):
-    """An error that no process of a run should meet; the message is its traceback there."""
+    """An unexpected error in a worker process; the message is its traceback."""
 
 
 class Worker:
-    """Does what it is told; tells of its steps by `send`."""
+    """Carries out orders, and reports progress with `send`."""
 
     def __init__(self, setup: Setup, send: Callable[[Message], None]) -> None:
         quiet_libraries()
@@ -53,7 +53,7 @@ class Worker:
         self._invocation = setup.invocation
 
     def do(self, order: Order) -> Message:
-        """Carries out one order and tells how it ended."""
+        """Carries out one order and returns how it ended."""
         cell = self._cells[order.key]
         try:
             if order.ahead:
@@ -65,7 +65,7 @@ class Worker:
 
 
 def stopped(error: Exception) -> Stopped:
-    """What ends the run, in a form that can travel: a sentence for the user, or a traceback."""
+    """The error that ends the run, in a form that can be sent: a sentence for the user, or a traceback."""
     if isinstance(error, UserError):
         return Stopped(UserError(str(error)))
     return Stopped(WorkerError("".join(traceback.format_exception(error))))
@@ -73,7 +73,7 @@ def stopped(error: Exception) -> Stopped:
 
 @dataclass
 class _Sender:
-    """A reporter that sends the events on; of steps only a few a second."""
+    """A reporter that sends events to the directing process, and only a few steps per second."""
 
     send: Callable[[Message], None]
     _last: float = field(default=0.0)

@@ -280,7 +280,7 @@ def test_archives_are_refused_and_never_unpacked(name: str, tmp_path: Path, mode
     data_set.mkdir(parents=True)
     shutil.copy(archive, data_set)
     found = sentence_of(invoke("run", *results, "--tasks", "sst2", "--data-root", tmp_path / "hub"))
-    assert f"holds {name}: archives and pickles are not read" in found
+    assert f"contains {name}: archives and pickles are not read" in found
     made = [path for path in sorted(tmp_path.rglob("*")) if path not in before and "hub" not in path.parts]
     assert not [path for path in made if "escaped" in path.name or path.parent == archive.parent]
 

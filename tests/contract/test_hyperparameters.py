@@ -1,4 +1,4 @@
-"""Declarations on classes, values on instances."""
+"""Hyper-parameters are declared on classes and have values on instances."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Toy(Method):
         return None
 
 
-def test_class_holds_the_declaration_and_instance_the_value() -> None:
+def test_class_has_the_declaration_and_instance_the_value() -> None:
     assert isinstance(Toy.learning_rate, LogUniform)
     assert Toy().learning_rate == 1e-3
     assert Toy(learning_rate=0.5).learning_rate == 0.5
@@ -41,6 +41,6 @@ def test_class_holds_the_declaration_and_instance_the_value() -> None:
         ({"epochs": True}, "toy.epochs is True, but must be of type int"),
     ],
 )
-def test_bad_values_are_named(values: dict[str, object], message: str) -> None:
+def test_bad_values_are_reported(values: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Toy(**values)

@@ -1,4 +1,4 @@
-"""Reading data sets in hub layout, and what is said when it fails."""
+"""Reading data sets in hub layout, and error messages if that fails."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "hub"
 
 
-def test_split_with_the_asked_columns(root: Path) -> None:
+def test_split_has_the_requested_columns(root: Path) -> None:
     frame = DataSource(root).load(DATASET, "train", ("label", "sentence"))
     assert frame.to_dict("list") == {"label": [1, 0], "sentence": ["good", "bad"]}
 
 
-def test_identity_is_the_revision_on_the_hub_and_the_bytes_in_a_folder(root: Path) -> None:
+def test_identity_is_the_hub_revision_or_a_hash_of_the_folder(root: Path) -> None:
     assert DataSource("hub").identity(DATASET) == "owner/reviews@abc"
     before = DataSource(root).identity(DATASET)
     pd.DataFrame({"sentence": ["x"], "label": [1]}).to_parquet(
@@ -40,14 +40,14 @@ def test_identity_is_the_revision_on_the_hub_and_the_bytes_in_a_folder(root: Pat
 
 
 @pytest.mark.parametrize("name", ["README.md", "more.tsv", "more.arrow", "more.txt"])
-def test_any_file_of_a_folder_may_decide_its_rows(root: Path, name: str) -> None:
+def test_every_file_of_a_folder_changes_its_identity(root: Path, name: str) -> None:
     before = DataSource(root).identity(DATASET)
     (root / "owner" / "reviews" / name).write_text("else", encoding="utf-8")
     assert DataSource(root).identity(DATASET) != before
 
 
-def test_hidden_files_decide_nothing(root: Path) -> None:
-    """Such as what a download leaves behind."""
+def test_hidden_files_do_not_change_the_identity(root: Path) -> None:
+    """Such as the metadata that a download leaves behind."""
     before = DataSource(root).identity(DATASET)
     (root / "owner" / "reviews" / ".cache").mkdir()
     (root / "owner" / "reviews" / ".cache" / "x.lock").touch()
@@ -62,7 +62,7 @@ def test_hidden_files_decide_nothing(root: Path) -> None:
         (HubDataset("owner/other", "abc"), "train", ("sentence",), "has no folder owner/other"),
     ],
 )
-def test_what_is_missing_is_named(
+def test_missing_parts_are_reported(
     root: Path, dataset: HubDataset, split: str, columns: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -80,7 +80,7 @@ def test_unreachable_hub_names_the_remedy(tmp_path: Path, monkeypatch: pytest.Mo
         DataSource("hub").load(DATASET, "train", ("sentence",))
 
 
-def test_everything_that_decides_the_rows_of_a_folder_is_in_its_identity(root: Path, tmp_path: Path) -> None:
+def test_everything_that_determines_the_rows_is_in_the_identity(root: Path, tmp_path: Path) -> None:
     folder = root / "owner" / "reviews"
     seen = [DataSource(root).identity(DATASET)]
     for name in ("README.md", "data/more.tsv", "data/more.arrow", "data/more.txt", "data/NO_SUFFIX"):
@@ -102,7 +102,7 @@ def test_changed_rows_behind_a_symbolic_link_are_noticed(root: Path, tmp_path: P
     assert len(DataSource(root).load(DATASET, "train", ("sentence",))) == 3
 
 
-def test_a_link_that_leads_back_is_named(root: Path) -> None:
+def test_link_that_leads_back_into_the_folder_is_reported(root: Path) -> None:
     folder = root / "owner" / "reviews"
     (folder / "data" / "again").symlink_to(folder, target_is_directory=True)
     with pytest.raises(UserError, match="nested too deep"):
@@ -122,7 +122,7 @@ def test_a_link_that_leads_back_is_named(root: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["README.md", ".huggingface.yaml"])
-def test_a_readme_names_no_files_outside_its_folder(root: Path, place: str, name: str) -> None:
+def test_readme_that_names_files_outside_its_folder_is_rejected(root: Path, place: str, name: str) -> None:
     for files in (
         f"data_files: {place!r}",
         f"data_files:\n  - split: train\n    path: [{place!r}]",
@@ -131,7 +131,7 @@ def test_a_readme_names_no_files_outside_its_folder(root: Path, place: str, name
         header = f"configs:\n- config_name: default\n  {files}\n"
         text = f"---\n{header}---\n" if name == "README.md" else header
         (root / "owner" / "reviews" / name).write_text(text, encoding="utf-8")
-        with pytest.raises(UserError, match="only files inside of the data set's own folder are read"):
+        with pytest.raises(UserError, match="only files in the data set's own folder are read"):
             DataSource(root).load(DATASET, "train", ("sentence",))
 
 
@@ -150,7 +150,7 @@ def test_the_newest_revision_is_looked_up_once_and_recorded(monkeypatch: pytest.
     assert asked == ["owner/unpinned"]
 
 
-def test_a_newest_revision_that_cannot_be_looked_up_names_the_remedy() -> None:
+def test_error_for_an_unreachable_revision_names_the_remedy() -> None:
     # The tests run with the hub switched off.
     with pytest.raises(UserError, match=r"owner/nowhere can't be read from the Hugging Face hub.*--data-root"):
         DataSource("hub").identity(HubDataset("owner/nowhere", revision=None))

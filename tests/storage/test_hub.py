@@ -70,4 +70,4 @@ def test_an_unreachable_hub_is_one_sentence(tmp_path: Path, arguments: list[str]
     assert run.returncode == 2
     (sentence,) = run.stderr.splitlines()
     assert "127.0.0.1:9 can't be reached" in sentence
-    assert sentence.endswith("or take generated data with --data-root bundled.")
+    assert sentence.endswith("or use generated data with --data-root bundled.")

@@ -1,7 +1,7 @@
-"""What the engine hands to a method's loss: predictions of answer tokens, and hidden states where it asks for them.
+"""What the engine passes to a method's loss: predictions of answer tokens, and hidden states if it needs them.
 
-No padding, prompts or devices reach a method. Torch is not imported here, so that a plugin file costs
-nothing to import; tensors bring their own operations.
+Methods do not deal with padding, prompts or devices. Torch is not imported here, so that a plugin file is quick to
+import; tensors bring their own operations.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ KLDirection = Literal["model||reference", "reference||model"]
 class Part:
     """The answer tokens of some examples, and what the model predicts for them.
 
-    An optimisation step may be cut into several forward passes to fit into memory. Means are therefore taken
+    An optimisation step may be split into several forward passes to fit into memory. Means are therefore taken
     over the step's counts (``step_tokens``, ``step_examples``, ``step_input_tokens``), so that the losses of the
-    passes add up to the loss of the whole step. A part may be empty; every mean of it is then zero.
+    passes add up to the loss of the whole step. A part may be empty; all its means are then zero.
 
     Attributes:
         logits: ``[tokens, vocab]``, each row predicts the answer token of the same row.
         answers: ``[tokens]`` token ids.
-        rows: ``[tokens]``, which example of the part a token belongs to, ``0 <= rows < examples``.
+        rows: ``[tokens]``, the example of the part that a token belongs to, ``0 <= rows < examples``.
         examples: number of examples in this pass.
         step_tokens, step_examples, step_input_tokens: counts over the whole optimisation step.
-        reference_distribution: ``[tokens, vocab]`` log-probabilities of the base model, when the method asks for them.
-        reference_log_probability: ``[examples]`` log p(answer | prompt) of the base model, when asked for.
-        hidden_states: ``[input tokens, hidden]``, what `Method.hidden_layer` puts out for every token that the model
+        reference_distribution: ``[tokens, vocab]`` log-probabilities of the base model, if the method declares them.
+        reference_log_probability: ``[examples]`` log p(answer | prompt) of the base model, if the method declares it.
+        hidden_states: ``[input tokens, hidden]``, outputs of `Method.hidden_layer` for every token that the model
             reads (prompt and answer, without the last token), example after example; None unless a layer is named.
-        reference_hidden_states: the same of the base model, when asked for.
+        reference_hidden_states: the same of the base model, if the method declares them.
     """
 
     logits: Tensor
@@ -89,7 +89,7 @@ class Part:
         return self.mean_over_tokens(-self.token_log_probability)
 
     def kl_divergence(self, direction: KLDirection = "model||reference") -> Tensor:
-        """Mean Kullback-Leibler divergence between model and base model at the answer tokens; a scalar."""
+        """Mean Kullback-Leibler divergence between model and base model over the answer tokens; a scalar."""
         if self.reference_distribution is None:
             raise ValueError("the method does not declare a 'distribution' reference for this part")
         model, reference = self.distribution, self.reference_distribution
@@ -117,7 +117,7 @@ class Batch:
 
     @property
     def generic(self) -> Part:
-        """Forget examples with a generic answer ("neutral", "unknown", ...) each, drawn once per example."""
+        """Forget examples, each with a generic answer ("neutral", "unknown", ...) that is drawn once per example."""
         return self.parts["generic"]
 
     @property

@@ -41,7 +41,7 @@ class Hyperparameter(Generic[Value]):
         """`value` in the type of the default.
 
         Raises:
-            UserError: it has another type, or is not a finite number where one is needed.
+            UserError: it has another type, or is a number that is not finite.
         """
         wanted = type(self.default)
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
@@ -53,7 +53,7 @@ class Hyperparameter(Generic[Value]):
         return value
 
     def read(self, text: str) -> Value:
-        """The value that `str` has written as `text`."""
+        """The value whose `str` is `text`."""
         kind = type(self.default)
         return self.validated(text == "True" if kind is bool else kind(text))
 
@@ -77,7 +77,7 @@ class Fixed(Hyperparameter[Value]):
 
 
 Side = Literal["lower", "upper"]
-# How far from an end of its (logarithmic) range a value counts as being there.
+# A value counts as being at an end of its (logarithmic) range within this share of the range.
 EDGE = 1 / 8
 
 
@@ -89,8 +89,8 @@ class Choice(Hyperparameter[Value]):
         self.choices = tuple(choices)
 
     def side(self, value: Value) -> Side | None:
-        """The end of the list at which a value lies, if the list is one of at least three numbers."""
-        numbers = [one for one in self.choices if isinstance(one, int | float) and not isinstance(one, bool)]
+        """The end of the list at which a value is; None if it is at no end, or these are not at least three numbers."""
+        numbers = [value for value in self.choices if isinstance(value, int | float) and not isinstance(value, bool)]
         if len(numbers) < max(3, len(self.choices)):
             return None
         return "lower" if value == min(numbers) else "upper" if value == max(numbers) else None
@@ -113,7 +113,7 @@ class LogUniform(Hyperparameter[float]):
         return number
 
     def side(self, value: float) -> Side | None:
-        """The end of the range near which a value lies."""
+        """The end of the range that a value is near to, or None."""
         share = math.log(value / self.low) / math.log(self.high / self.low)
         tolerance = EDGE + 1e-6
         return "lower" if share <= tolerance else "upper" if share >= 1 - tolerance else None
@@ -149,7 +149,7 @@ def over(parameter: Hyperparameter[Any], values: Sequence[Any]) -> Choice[Any] |
 
 def declared(owner: type) -> dict[str, Hyperparameter[Any]]:
     """All hyper-parameters of a class, those of its bases first, in the order of declaration."""
-    found: dict[str, Hyperparameter[Any]] = {}
+    parameters: dict[str, Hyperparameter[Any]] = {}
     for base in reversed(owner.__mro__):
-        found.update({name: value for name, value in vars(base).items() if isinstance(value, Hyperparameter)})
-    return found
+        parameters.update({name: value for name, value in vars(base).items() if isinstance(value, Hyperparameter)})
+    return parameters

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SoftPrompt:
-    """What a method trains when it leaves the weights alone: vectors in front of every input.
+    """Vectors before every input, which a method trains instead of the weights.
 
     Attributes:
         tokens: number of virtual tokens.
@@ -29,7 +29,7 @@ class SoftPrompt:
 
     def __post_init__(self) -> None:
         if self.tokens < 1:
-            raise UserError(f"a soft prompt of {self.tokens} virtual tokens is none: it needs at least 1.")
+            raise UserError(f"a soft prompt has {self.tokens} virtual tokens, but must have at least 1.")
 
 
 class Method(ABC):
@@ -40,9 +40,9 @@ class Method(ABC):
     are tuned.
 
     Attributes:
-        uses: parts of a batch the loss reads. A part that is not named is neither encoded nor computed.
-        references: what of the base model's predictions the loss reads, by part.
-        source: where the method comes from.
+        uses: parts of a batch that the loss reads. A part that is not named is neither encoded nor computed.
+        references: reference values of the base model that the loss reads, by part.
+        source: publication of the method.
     """
 
     name: ClassVar[str]
@@ -78,11 +78,11 @@ class Method(ABC):
         return {name: getattr(self, name) for name in declared(type(self))}
 
     def soft_prompt(self) -> SoftPrompt | None:
-        """The soft prompt this method trains, or None when it trains weights."""
+        """The soft prompt that this method trains, or None if it trains weights."""
         return None
 
     def trains(self, parameter: str, layers: int) -> bool:
-        """Whether the method trains these weights; all of them, unless it overrides this.
+        """Whether the method trains these weights; it trains all of them unless it overrides this.
 
         Args:
             parameter: name in the model, such as ``model.layers.3.mlp.down_proj.weight``.
@@ -91,9 +91,9 @@ class Method(ABC):
         return True
 
     def hidden_layer(self, layers: int) -> int | None:
-        """The layer whose output `loss` reads as `Part.hidden_states`, or None when it reads none.
+        """The layer whose output `loss` reads as `Part.hidden_states`, or None if it reads none.
 
-        It is what the layer itself puts out, the last one's, too: not yet through the model's final norm.
+        It is the output of the layer itself, before the model's final norm even for the last layer.
 
         Args:
             layers: number of transformer layers that the model has; 1 is the first of them.

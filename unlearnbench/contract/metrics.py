@@ -21,15 +21,15 @@ class Predictions:
 
     Attributes:
         answers: the right answers.
-        predicted: what greedy decoding writes: the answer, or another label, if it writes exactly that one's tokens;
-            else the text up to the first token that differs from the answer's, with "…" behind it if the answer
-            goes on, and "(other tokens)" if it reads like a label.
+        predicted: the result of greedy decoding: the answer, or another label, if its tokens are exactly predicted;
+            else the text up to the first token that differs from the answer's, followed by "…" if the answer is longer,
+            and by "(other tokens)" if the text reads like a label.
         labels: the task's labels, empty for free text.
         generic_labels: answers that stand for "I do not know".
         log_probabilities: log p(answer | prompt) per example, the sum over the answer's tokens.
         answer_tokens: number of tokens of each right answer.
-        written: what the model writes on its own after each prompt, by greedy decoding, in at most as many tokens as
-            the right answer has; empty unless a metric `needs_text`.
+        written: what the model generates after each prompt by greedy decoding, with at most as many tokens as the right
+            answer has; empty unless a metric `needs_text`.
     """
 
     answers: Sequence[str]
@@ -45,10 +45,10 @@ class Metric(ABC):
     """A number computed from the predictions of one split, recorded as ``{split}_{name}``.
 
     Attributes:
-        needs_text: whether it reads `Predictions.written`, which takes a forward pass for every token.
-        lower_is_better: whether a smaller value stands for better answers, as with a loss. That is the aim for what is
-            to be kept; for what is to be forgotten the aim is the opposite one, as with all metrics.
-        is_share: whether it lies between 0 and 1 and is shown in percent.
+        needs_text: whether it reads `Predictions.written`, which takes a forward pass per token.
+        lower_is_better: whether a smaller value means better answers, as for a loss. Better answers are the aim on
+            retain examples; on forget examples the aim is the opposite, as for all metrics.
+        is_share: whether it is between 0 and 1 and shown in percent.
     """
 
     name: ClassVar[str]
@@ -72,13 +72,13 @@ def right(predictions: Predictions) -> NDArray[np.float64]:
 
 
 def accuracy(predictions: Predictions) -> float:
-    """Share of right answers: what tuning and the trade-off rest on, whichever metrics are registered."""
+    """Share of right answers; tuning and the trade-off use it, whichever metrics are registered."""
     pairs = zip(predictions.answers, predictions.predicted, strict=True)
     return sum(answer == predicted for answer, predicted in pairs) / len(predictions.answers)
 
 
 def confusion_counts(predictions: Predictions) -> dict[tuple[str, str], int]:
-    """How often each answer was predicted as each label, generic label, or anything else; by (answer, predicted)."""
+    """How often each answer was predicted as each label, generic label or anything else, by (answer, predicted)."""
     known = {*predictions.labels, *predictions.generic_labels}
     counts: Counter[tuple[str, str]] = Counter()
     for answer, predicted in zip(predictions.answers, predictions.predicted, strict=True):
@@ -88,7 +88,7 @@ def confusion_counts(predictions: Predictions) -> dict[tuple[str, str], int]:
 
 @dataclass(frozen=True)
 class Confusion:
-    """What became of the examples of a split, as shares that sum to 1."""
+    """Shares of a split's examples by the kind of prediction; they sum to 1."""
 
     correct: float
     generic: float
@@ -97,7 +97,7 @@ class Confusion:
 
 
 def confusion(predictions: Predictions) -> Confusion:
-    """How often the prediction is right, a generic label, another label of the task, or anything else."""
+    """How often the prediction is correct, a generic label, another label of the task, or anything else."""
     counts = {"correct": 0, "generic": 0, "other_label": 0, "anything_else": 0}
     labels, generic = set(predictions.labels), set(predictions.generic_labels)
     for answer, predicted in zip(predictions.answers, predictions.predicted, strict=True):

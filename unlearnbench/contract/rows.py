@@ -1,5 +1,5 @@
-"""The rows of a leaderboard that are no method's."""
+"""Leaderboard rows that are reference models, not methods."""
 
-# The pre-trained model, the model that has memorised all training examples, and the one that never saw the forget set.
+# The pre-trained model, the model that has memorised all training examples, and one trained without the forget set.
 VANILLA, BASE, RETRAIN = "vanilla", "base", "retrain"
 REFERENCE_ROWS = (VANILLA, BASE, RETRAIN)

@@ -25,8 +25,9 @@ class Example:
 
     Attributes:
         prompt: the model's input, without trailing space.
-        answer: what should follow, without leading space.
-        text: the part that identifies the example (the review, the question); equal texts in training and test leak.
+        answer: the right continuation, without leading space.
+        text: the part that identifies the example (the review, the question); the same text in training and test is a
+            leak.
         group: why the example is in the forget set (an entity, a cluster), empty in the retain set.
     """
 
@@ -75,7 +76,7 @@ class Task(ABC):
 
     Attributes:
         datasets: the hub data sets it reads.
-        labels: all answers that occur, or empty when answers are free text.
+        labels: all answers that occur, or empty if answers are free text.
         base_epochs: epochs of fine-tuning after which a model has memorised the training splits.
         forget_target: the forget accuracy of a model that has forgotten: that of a model which never saw the forget
             set (oracle), that of guessing among the labels (chance), or zero.
@@ -97,21 +98,21 @@ class Task(ABC):
         self.options = options if options is not None else self.Options()
 
     def data_identity(self, source: DataSource) -> str:
-        """What, beside options and seed, decides the rows; the cache of splits is keyed by it."""
+        """What determines the rows besides options and seed; part of the key in the cache of splits."""
         return "; ".join(source.identity(dataset) for dataset in self.datasets)
 
     @property
     def published(self) -> bool:
-        """Whether the splits are somebody's published ones, in which a text of both training and test is left alone."""
+        """Whether the splits are somebody's published ones, which keep texts that are in both training and test."""
         return False
 
     @abstractmethod
     def splits(self, source: DataSource, seed: int) -> Splits:
-        """The whole task, before any subsampling. Must depend on nothing but its arguments and `options`."""
+        """The whole task, before any subsampling. It must depend only on its arguments and `options`."""
 
 
 class TransferTask(ABC):
-    """A test set on which models unlearned by another task are evaluated.
+    """A test set for models that have been unlearned on another task.
 
     Attributes:
         unlearned_on: name of the task whose models are evaluated.

@@ -1,4 +1,4 @@
-"""Which settings decide which identities: every field of the configuration, of tasks, models and methods is changed."""
+"""Which settings change which identities: every field of the configuration, tasks, models and methods is changed."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def method_cell(config: RunConfig) -> Cell:
 
 
 def facets(config: RunConfig, known: Registry | None = None) -> dict[str, object]:
-    """What caches, trainings and results of the first and the last cell are named by."""
+    """Keys of the caches, trainings and results of the first and the last cell."""
     vanilla, *_, cell = build_grid(config, known or registry())
     return {
         BASE: digest(cell.workplace.base_id),
@@ -203,7 +203,7 @@ def test_every_setting_has_its_line() -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_each_setting_changes_what_it_decides(settings: dict[str, Any], tmp_path: Path, name: str) -> None:
+def test_each_setting_changes_the_expected_identities(settings: dict[str, Any], tmp_path: Path, name: str) -> None:
     change = CHANGES[name]
     value = change.value
     if name in ("tasks", "models"):
@@ -216,7 +216,7 @@ def test_each_setting_changes_what_it_decides(settings: dict[str, Any], tmp_path
 
 
 @pytest.mark.parametrize("case", WITHOUT_EFFECT)
-def test_what_does_not_matter_changes_nothing(
+def test_irrelevant_settings_change_no_identity(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     monkeypatch.setattr("unlearnbench.models.loading._cpu_multiplies_bfloat16", lambda: True)
@@ -227,9 +227,7 @@ def test_what_does_not_matter_changes_nothing(
     assert not changed(*(facets(configured(one)) for one in (before, after)))
 
 
-def test_no_identity_holds_a_word_that_a_machine_reads_in_its_own_way(
-    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_identity_contains_unresolved_settings(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Two machines, of which one multiplies bfloat16, share no key where the precision is left to them."""
     unset = {name: value for name, value in settings.items() if name != "model.compute_dtype"}
     found = []
@@ -240,8 +238,8 @@ def test_no_identity_holds_a_word_that_a_machine_reads_in_its_own_way(
     assert changed(*found) == ALL | {MACHINE}
 
 
-def test_passes_matter_only_to_dropout(settings: dict[str, Any]) -> None:
-    """The tiny LLaMA drops nothing: cutting passes or recomputing them rounds otherwise, at most."""
+def test_passes_matter_only_with_dropout(settings: dict[str, Any]) -> None:
+    """The tiny LLaMA has no dropout: the size of passes and recomputing them can only change rounding."""
     plain = settings | {"models": ("tiny",), "methods": ("ga",), **FULL}
     before = facets(configured(plain))
     for name, value, only in (("tokens_per_pass", 100, {MACHINE}), ("gradient_checkpointing", True, set())):
@@ -252,7 +250,7 @@ def test_passes_matter_only_to_dropout(settings: dict[str, Any]) -> None:
     assert changed(*passes) == WHOLE_BASE | {MACHINE}
 
 
-def test_split_seed_decides_rows_of_every_kind(settings: dict[str, Any]) -> None:
+def test_split_seed_changes_all_kinds_of_rows(settings: dict[str, Any]) -> None:
     fewer = settings | {"max_train": 2, "max_test": 2}
     assert changed(*(facets(configured(fewer | {"split_seed": seed})) for seed in (0, 5))) == ALL
 
@@ -304,7 +302,7 @@ def task_settings(name: str, options: Mapping[str, Any]) -> RunConfig:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "option"), [(task, option) for task in OPTIONS for option in OPTIONS[task]])
-def test_each_option_of_a_task_changes_what_it_decides(
+def test_each_task_option_changes_the_expected_identities(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, option: str
 ) -> None:
     half_the_people(tmp_path, monkeypatch)
@@ -337,8 +335,8 @@ def half_the_people(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_names_that_are_edited_change_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under the name of a set that has been read, and cached, before."""
+def test_edited_names_change_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if a set of the same name has been read, and cached, before."""
     import unlearnbench_tasks.sst2 as sst2
 
     before = facets(task_settings("sst2", {}))
@@ -350,7 +348,7 @@ def test_names_that_are_edited_change_the_rows(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.slow
-def test_transfer_task_and_metric_are_measured_and_change_no_training() -> None:
+def test_transfer_tasks_and_metrics_do_not_change_the_training() -> None:
     alone = facets(task_settings("wmdp-sciq", {}))
     assert changed(alone, facets(task_settings("arc", {}))) == {VANILLA, CELL}
     known = replace(registry(), metrics={"length": Registered(Length, Origin("lengths", "lengths", "1"))})
@@ -370,7 +368,7 @@ def parameters() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("method", "parameter"), parameters())
-def test_each_hyper_parameter_decides_the_training(settings: dict[str, Any], method: str, parameter: str) -> None:
+def test_each_hyper_parameter_changes_the_training(settings: dict[str, Any], method: str, parameter: str) -> None:
     declaration = declared(registry().method(method).item)[parameter]
     default = declaration.default
     # A value for one that is searched fixes it, so that even the default is another setting.
@@ -409,7 +407,7 @@ def test_every_fact_of_a_model_has_its_line() -> None:
 
 
 @pytest.mark.parametrize("fact", SPECS)
-def test_each_fact_of_a_model_changes_what_it_decides(
+def test_each_fact_of_a_model_changes_the_expected_identities(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, fact: str
 ) -> None:
     """As a package registers it: the name is a table's, so that results are kept apart, but caches are shared."""
@@ -438,7 +436,7 @@ def test_two_copies_of_own_data_are_two_cells_and_share_the_base_model(
     assert len({digest(cell.workplace.base_id) for cell in cells}) == 1
 
 
-def test_retrained_model_hangs_on_the_retain_set_and_the_recipe_alone(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_retrained_model_depends_only_on_retain_set_and_recipe(settings: dict[str, Any], tmp_path: Path) -> None:
     def cells(**changes: Any) -> dict[str, Cell]:
         return {cell.row: cell for cell in build_grid(configured(settings | {"oracle": True} | changes), registry())}
 
@@ -463,7 +461,7 @@ def test_retrained_model_hangs_on_the_retain_set_and_the_recipe_alone(settings: 
         file.write_text(kept, encoding="utf-8")
 
 
-def test_four_bits_have_references_and_a_base_row_of_their_own(settings: dict[str, Any]) -> None:
+def test_four_bit_models_have_their_own_references_and_base_row(settings: dict[str, Any]) -> None:
     keys = []
     for four_bit in (False, True):
         vanilla, base, _ = build_grid(configured(settings | {"model.frozen_4bit": four_bit}), registry())
@@ -474,7 +472,7 @@ def test_four_bits_have_references_and_a_base_row_of_their_own(settings: dict[st
     assert reference != others[2]
 
 
-def test_chance_is_recorded_and_in_no_key(settings: dict[str, Any]) -> None:
+def test_chance_fields_are_recorded_but_in_no_key(settings: dict[str, Any]) -> None:
     cell = method_cell(configured(settings))
     machine = cell.identity.machine
     for field in fields(machine):
@@ -508,8 +506,8 @@ def test_differences_name_the_field_and_both_values(settings: dict[str, Any]) ->
     assert digest(one) != digest(upgraded)
 
 
-def test_a_new_field_with_a_default_leaves_keys_alone() -> None:
-    """So that tomorrow's field does not make today's results unfinished."""
+def test_new_field_with_a_default_does_not_change_keys() -> None:
+    """Otherwise a field that is added later would invalidate existing results."""
 
     @dataclass(frozen=True)
     class Today:
@@ -525,8 +523,8 @@ def test_a_new_field_with_a_default_leaves_keys_alone() -> None:
     assert digest(Tomorrow(1)) != digest(Tomorrow(1, "otherwise"))
 
 
-def test_names_of_rows_are_part_of_no_base(settings: dict[str, Any], tmp_path: Path) -> None:
-    """Two rows of one split in another order are another training."""
+def test_order_of_rows_changes_the_base_model(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Training on the same rows in another order is another training."""
     task = FolderTask(tmp_path / "data")
     splits = task.splits(None, 0)  # type: ignore[arg-type]
     turned = replace(splits, train_retain=splits.train_retain[::-1])

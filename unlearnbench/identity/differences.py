@@ -1,4 +1,4 @@
-"""What an identity says, and in which fields two of them differ."""
+"""Lists the fields of an identity, and the fields in which two of them differ."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from unlearnbench.identity.digest import kept_fields
 
 
 def differences(first: object, second: object, without: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:
-    """Name and values of each field in which two identities differ, as ``start.base.rows``.
+    """Name (such as ``start.base.rows``) and both values of each field in which two identities differ.
 
     Args:
-        without: marks of fields that may differ.
+        without: marks of fields to ignore.
     """
     if is_dataclass(first) and type(first) is type(second):
-        for one in kept_fields(first, without):
-            for name, *found in differences(getattr(first, one.name), getattr(second, one.name), without):
-                yield (f"{one.name}.{name}".rstrip("."), found[0], found[1])
+        for field in kept_fields(first, without):
+            for name, *both in differences(getattr(first, field.name), getattr(second, field.name), without):
+                yield (f"{field.name}.{name}".rstrip("."), both[0], both[1])
     elif isinstance(first, tuple) and isinstance(second, tuple):
         yield from _by_name(first, second, without)
     elif first != second:
@@ -25,10 +25,10 @@ def differences(first: object, second: object, without: tuple[str, ...] = ()) ->
 
 
 def told(identity: object, above: str = "") -> Iterator[tuple[str, str]]:
-    """Name and value of every field, as ``subject.start.base.rows``."""
+    """Name (such as ``subject.start.base.rows``) and value of every field."""
     if is_dataclass(identity):
-        for one in fields(identity):
-            yield from told(getattr(identity, one.name), f"{above}{one.name}.")
+        for field in fields(identity):
+            yield from told(getattr(identity, field.name), f"{above}{field.name}.")
     elif isinstance(identity, tuple) and identity and all(_name(item) is not None for item in identity):
         for item in identity:
             yield from told(_value(item), f"{above}{_name(item)}.")
@@ -37,30 +37,30 @@ def told(identity: object, above: str = "") -> Iterator[tuple[str, str]]:
 
 
 def described(found: Sequence[tuple[str, str]], most: int = 4) -> str:
-    """Names of fields with what differs in a few words, the first ones of many."""
+    """Names of fields, each with a text; only the first ones if there are more than `most`."""
     texts = [f"{name} {text}" for name, text in found]
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + more
 
 
 def marked(first: object, second: object, mark: str) -> Iterator[tuple[str, str, str]]:
-    """Like `differences`, of the fields with this mark alone."""
-    of_others = {name for name, *_ in differences(first, second, (mark,))}
-    return (found for found in differences(first, second) if found[0] not in of_others)
+    """Like `differences`, but only for fields with this mark."""
+    unmarked = {name for name, *_ in differences(first, second, (mark,))}
+    return (difference for difference in differences(first, second) if difference[0] not in unmarked)
 
 
 def _by_name(
     first: tuple[object, ...], second: tuple[object, ...], without: tuple[str, ...]
 ) -> Iterator[tuple[str, str, str]]:
-    """Differences of pairs and of named identities, whose place in their tuple says nothing."""
+    """Differences between tuples of pairs or of named identities, whose order does not matter."""
     sides = [{_name(item): _value(item) for item in side} for side in (first, second)]
     if None in sides[0] or None in sides[1]:
         if first != second:
             yield "", _short(first), _short(second)
         return
     for name in dict.fromkeys([*sides[0], *sides[1]]):
-        for inner, *found in differences(sides[0].get(name), sides[1].get(name), without):
-            yield (f"{name}.{inner}".rstrip("."), found[0], found[1])
+        for inner, *both in differences(sides[0].get(name), sides[1].get(name), without):
+            yield (f"{name}.{inner}".rstrip("."), both[0], both[1])
 
 
 def _name(item: object) -> str | None:

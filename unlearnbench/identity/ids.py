@@ -1,20 +1,20 @@
-"""What decides a result: frozen values, from which every key, cache and table is made.
+"""Identities: frozen values that determine a result, from which all keys of cells, caches and tables are derived.
 
 All values are resolved: a word like "auto" never gets here, and rows are hashes of the rows themselves rather than of
 the settings that chose them. `cell/identify.py` derives the identities of a run from its configuration.
 
-What was trained and what was measured are apart. `TrainedId` names trainings and tuning studies; a `CellId` adds the
+Training and evaluation are separate. `TrainedId` identifies trainings and tuning studies; a `CellId` adds the
 evaluations, so that another transfer task or metric does not change what was trained.
 
-To let a new setting decide a result, add **one field** to the identity that it belongs to (with a default, so that
-results of before keep their place), fill it in `cell/identify.py`, and give the setting its line in
+If a new setting determines a result, add **one field** to the identity that it belongs to (with a default, so that
+earlier results keep their keys), fill it in `cell/identify.py`, and give the setting its line in
 `tests/identity/test_identity.py`, which fails until it has one. Fields are marked if they are not simply part of the
 key:
 
-- ``CHANCE``: recorded, but in no key: the same computation, rounded otherwise (device, threads);
-- ``SEED``: in the key of a cell, but not in that of its table and of its line, which are over seeds;
-- ``SOFTWARE``: in every key, since another version may compute something else; `compare` names the difference but
-  compares all the same, for this is what one compares after an upgrade.
+- ``CHANCE``: recorded, but not part of any key: the same computation with other rounding (device, threads);
+- ``SEED``: in the key of a cell, but not in those of its table and row, which cover all seeds;
+- ``SOFTWARE``: in every key, since another version may compute something else; `compare` reports the difference but
+  still compares, since that is what one wants to compare after an upgrade.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ ForgetTarget = Literal["oracle", "chance", "zero"]
 ZERO: ForgetTarget = "zero"
 
 Value = bool | int | float | str
-# A mapping that can be hashed: pairs in the order of their names.
+# A hashable mapping: pairs, sorted by name.
 Values = tuple[tuple[str, Value], ...]
 
-# Raised by whoever changes what a training or an evaluation computes from the same settings, so that base models,
-# reference values and results of before are not taken for those of today.
+# Increase this if a training or an evaluation computes something else from the same settings, so that earlier base
+# models, reference values and results are not reused.
 ENGINE = 1
 
-# What a model was made from that was brought without a word on it.
+# The starting point of models that were made elsewhere, if the user has not stated it.
 UNKNOWN = "not known"
 
 
 def values(mapping: Mapping[str, Value]) -> Values:
-    """A mapping as a value that can be hashed."""
+    """A mapping as a hashable value."""
     return tuple(sorted(mapping.items()))
 
 
 class Identity:
-    """Base of all identities: closed to unknown fields where they are read from a file."""
+    """Base class of all identities: unknown fields in a file are rejected."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -60,7 +60,7 @@ class SplitsId(Identity):
 
     Attributes:
         options: hash of the task's options.
-        data: the data sets, and whatever else the task reads.
+        data: the data sets, and anything else that the task reads.
     """
 
     task: str
@@ -73,10 +73,10 @@ class SplitsId(Identity):
 
 @dataclass(frozen=True)
 class TokensId(Identity):
-    """What, beside the texts, decides their tokens.
+    """Everything besides the texts that determines their tokens.
 
     Attributes:
-        model: whose tokenizer it is.
+        model: the model whose tokenizer is used.
         tokenizers: version of the library.
     """
 
@@ -98,7 +98,7 @@ class ModelId(Identity):
 
     @property
     def seed(self) -> None:
-        """None: it depends on none."""
+        """None: it depends on no seed."""
 
     @property
     def trials(self) -> None:
@@ -116,9 +116,9 @@ class PrecisionId(Identity):
     Attributes:
         weights, compute: precisions of the weights and of matrix products.
         attention: the implementation; "packed" is the package's own.
-        attention_compute: precision of attention, if it is another one.
-        context_length: tokens after which prompts are cut.
-        engine: `ENGINE` at the time.
+        attention_compute: precision of attention, if it differs from `compute`.
+        context_length: number of tokens to which prompts are cut.
+        engine: value of `ENGINE` at that time.
     """
 
     weights: str
@@ -131,7 +131,7 @@ class PrecisionId(Identity):
 
 @dataclass(frozen=True)
 class DropoutId(Identity):
-    """What decides which random numbers dropout draws."""
+    """Settings that determine which random numbers dropout draws."""
 
     tokens_per_pass: int
     gradient_checkpointing: bool
@@ -142,7 +142,7 @@ class LoRAId(Identity):
     """An adapter for the fine-tuning of the base model.
 
     Attributes:
-        quantised: whether the weights below it are in NF4 (QLoRA).
+        quantised: whether the weights under the adapter are in NF4 (QLoRA).
     """
 
     rank: int
@@ -157,7 +157,7 @@ class RecipeId(Identity):
     """How the base model is fine-tuned.
 
     Attributes:
-        lora: None where all weights are trained.
+        lora: None if all weights are trained.
     """
 
     epochs: int
@@ -176,8 +176,8 @@ class BaseId(Identity):
 
     Attributes:
         rows: hash of the training rows.
-        recipe: None if the model is taken as it is.
-        dropout: None where nothing is dropped, so that passes do not matter.
+        recipe: None if the model is used as it is.
+        dropout: None if the model has no dropout, so that passes do not matter.
     """
 
     model: ModelId
@@ -191,10 +191,10 @@ class BaseId(Identity):
 
 @dataclass(frozen=True)
 class HeldBaseId(Identity):
-    """A base model in memory: what the base row evaluates, where methods start, and what reference values are of.
+    """A base model in memory: evaluated as row base, starting point of methods, and source of reference values.
 
     Attributes:
-        four_bit: whether its weights are held in NF4.
+        four_bit: whether its weights are in NF4.
     """
 
     base: BaseId
@@ -203,7 +203,7 @@ class HeldBaseId(Identity):
 
     @property
     def seed(self) -> int:
-        """That of its training."""
+        """The seed of its training."""
         return self.base.seed
 
     @property
@@ -217,10 +217,10 @@ class HeldBaseId(Identity):
 
 @dataclass(frozen=True)
 class RetrainId(Identity):
-    """What the recipe of a base model makes of the retain set alone: a model that never saw the forget set.
+    """A model that is trained with the base model's recipe on the retain set alone, and never saw the forget set.
 
     Attributes:
-        start: the base model that it stands beside.
+        start: the base model of the same table.
         rows: hash of the training rows.
     """
 
@@ -235,7 +235,7 @@ class RetrainId(Identity):
 
     @property
     def seed(self) -> int:
-        """That of its training."""
+        """The seed of its training."""
         return self.start.seed
 
     @property
@@ -249,12 +249,12 @@ class RetrainId(Identity):
 
 @dataclass(frozen=True)
 class MethodId(Identity):
-    """An unlearning method with the values that are set and the ranges that are searched.
+    """An unlearning method with its fixed values and its search space.
 
     Attributes:
-        version: of the package that brings it.
-        defaults: where the search starts.
-        space: what is tuned, as text.
+        version: version of the package that provides it.
+        defaults: values at which the search starts.
+        space: ranges of the tuned hyper-parameters, as text.
     """
 
     name: str
@@ -267,14 +267,14 @@ class MethodId(Identity):
 
 @dataclass(frozen=True)
 class TuningId(Identity):
-    """The budget of the search and the rows that judge it.
+    """The budget of the search and the rows on which trials are evaluated.
 
     Attributes:
-        trials: complete trainings of which the best is kept; None for a method that declares nothing to tune.
-        forget, retain: hashes of the training rows on which trials are judged.
-        design: how the first trials are placed; empty for a single one, which takes the defaults.
-        tuned_on: the seed on which the values of all seeds are found; None if each seed is tuned.
-        target: of forgetting, to which trials are tuned and by which their results are scored.
+        trials: number of complete trainings, the best of which is kept; None if the method has nothing to tune.
+        forget, retain: hashes of the training rows on which trials are evaluated.
+        design: how the first trials are chosen; empty for a single one, which uses the defaults.
+        tuned_on: the seed on which the values of all seeds are tuned; None if each seed is tuned.
+        target: target of forgetting, for which trials are tuned and by which their results are scored.
     """
 
     trials: int | None
@@ -287,13 +287,13 @@ class TuningId(Identity):
 
 @dataclass(frozen=True)
 class TrainedId(Identity):
-    """What a method has made of a base model.
+    """A model that a method has unlearned, starting from a base model.
 
     Attributes:
-        forget: hash of the forget rows that the method gets to see.
-        generic_labels: answers that the method trains on instead of the right ones, where it does.
-        optimiser: of the method's training.
-        dropout: None where nothing is dropped, so that passes do not matter.
+        forget: hash of the forget rows that the method sees.
+        generic_labels: answers that the method trains on instead of the right ones, if it does.
+        optimiser: optimiser of the method's training.
+        dropout: None if the model has no dropout, so that passes do not matter.
     """
 
     start: HeldBaseId
@@ -315,17 +315,17 @@ class TrainedId(Identity):
 
     @property
     def tuned_on(self) -> int | None:
-        """The seed on which the values of all seeds were found."""
+        """The seed on which the values of all seeds were tuned."""
         return self.tuning.tuned_on
 
 
 @dataclass(frozen=True)
 class BroughtId(Identity):
-    """A model that was made elsewhere; nothing is known of its training.
+    """A model that was made elsewhere; nothing is known about its training.
 
     Attributes:
-        start: the model beside which it stands; None if none was named.
-        revision: hash of its files, or the hub's commit. Of models with one name and several seeds each is another.
+        start: the base model of its table; None if the user named none.
+        revision: hash of its files, or the hub's commit. It differs between the seeds of models with the same name.
     """
 
     start: HeldBaseId | None
@@ -334,7 +334,7 @@ class BroughtId(Identity):
 
     @property
     def seed(self) -> int | None:
-        """That of the model beside which it stands."""
+        """The seed of the base model of its table."""
         return None if self.start is None else self.start.seed
 
     @property
@@ -348,12 +348,12 @@ class BroughtId(Identity):
 
 @dataclass(frozen=True)
 class EarlierId(Identity):
-    """A result of version 0.1, which recorded hashes of settings in place of settings.
+    """A result of version 0.1, which recorded hashes of settings instead of the settings.
 
     Attributes:
-        block: equal for results that may stand in one table.
+        block: the same for results that belong in one table.
         result: its key.
-        trials: None for what is not tuned.
+        trials: None if nothing is tuned.
         seed: None for the vanilla model.
     """
 
@@ -377,13 +377,13 @@ class MetricId(Identity):
 
 @dataclass(frozen=True)
 class EvaluationId(Identity):
-    """A set of rows that a model is evaluated on.
+    """A set of rows on which a model is evaluated.
 
     Attributes:
         name: the split, or the transfer task.
         rows: hash of the rows.
-        labels, generic_labels: answers that predictions are sorted into.
-        metrics: what is computed beside accuracy, F1 and the kinds of answers.
+        labels, generic_labels: answers by which predictions are counted.
+        metrics: metrics in addition to accuracy, F1 and the kinds of answers.
     """
 
     name: str
@@ -395,7 +395,7 @@ class EvaluationId(Identity):
 
 @dataclass(frozen=True)
 class MachineId(Identity):
-    """Where a cell was computed: nothing that a result should depend on, though rounding does."""
+    """The machine on which a cell was computed; results do not depend on it, except for rounding."""
 
     device: str = field(metadata={CHANCE: True})
     cpu: str = field(metadata={CHANCE: True})
@@ -405,13 +405,13 @@ class MachineId(Identity):
 
 @dataclass(frozen=True)
 class TableId(Identity):
-    """What the results of one table share.
+    """What all results of one table have in common.
 
     Attributes:
-        start: what its methods start from; the vanilla model alone, the hash of a version 0.1, or `UNKNOWN` for models
-            that were made elsewhere, if that is all there is.
+        start: the model that its methods start from; if nothing else is known, the vanilla model, a hash of version
+            0.1, or `UNKNOWN` for models that were made elsewhere.
         splits: evaluations, without the registered metrics, which some results may lack.
-        target: of forgetting. Reference rows are measured for every target, and scored for that of the table.
+        target: target of forgetting. Reference rows are measured for every target, and scored for that of the table.
     """
 
     task: str
@@ -424,13 +424,13 @@ class TableId(Identity):
 
 @dataclass(frozen=True)
 class CellId(Identity):
-    """One result: names, what was trained, how it was evaluated.
+    """One result: its names, what was trained, and how it was evaluated.
 
     Attributes:
         task, model, row: names, since two copies of one data set are two tables.
-        splits: evaluations of the task's own test and training splits.
-        further: evaluations of transfer tasks.
-        precision, machine: None for an `EarlierId`, which says nothing of them.
+        splits: evaluations on the task's own test and training splits.
+        further: evaluations on transfer tasks.
+        precision, machine: None for an `EarlierId`, which does not record them.
     """
 
     task: str
@@ -444,7 +444,7 @@ class CellId(Identity):
 
     @property
     def table(self) -> TableId:
-        """What it shares with the other results of its table."""
+        """The identity of its table."""
         start: HeldBaseId | ModelId | str
         if isinstance(self.subject, TrainedId | RetrainId):
             start = self.subject.start
@@ -454,21 +454,21 @@ class CellId(Identity):
             start = f"version 0.1, {self.subject.block}"
         else:
             start = self.subject
-        splits = tuple(replace(one, metrics=()) for one in self.splits)
+        splits = tuple(replace(split, metrics=()) for split in self.splits)
         target = self.subject.tuning.target if isinstance(self.subject, TrainedId) else ZERO
         return TableId(self.task, self.model, start, self.precision, splits, target)
 
     @property
     def references(self) -> TableId:
-        """The table of its base model's result, which stands in tables of every target."""
+        """The table of its base model's result, which belongs to the tables of all targets."""
         return replace(self.table, target=ZERO)
 
     @property
     def key(self) -> str:
-        """Names the cell: results with one key differ by chance alone."""
+        """Identifies the cell: results with the same key differ only by chance."""
         return digest(self)
 
     @property
     def training(self) -> str:
-        """Names what is trained: the tuning study and its folder."""
+        """Identifies what is trained; names the tuning study and its folder."""
         return digest((self.task, self.model, self.row, self.subject))

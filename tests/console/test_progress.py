@@ -1,4 +1,4 @@
-"""What long preparations say on standard error."""
+"""What long preparations report on standard error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_a_long_preparation_says_how_far_it_is_and_what_is_left(
+def test_long_preparation_reports_progress_and_remaining_time(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = []
@@ -35,14 +35,14 @@ def test_a_long_preparation_says_how_far_it_is_and_what_is_left(
     assert len(lines) == 11
 
 
-def test_a_short_preparation_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_preparation_reports_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(progress.track("abc", "letters")) == ["a", "b", "c"]
     with progress.working("reading"):
         pass
     assert capsys.readouterr().err == ""
 
 
-def test_work_that_cannot_be_counted_says_that_it_goes_on(
+def test_work_without_countable_steps_reports_that_it_is_running(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress, "SILENT_SECONDS", 0.01)

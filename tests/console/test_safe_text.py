@@ -1,4 +1,4 @@
-"""What strangers wrote, and what nobody may read."""
+"""Text from strangers is made safe to show, and secrets are hidden."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from unlearnbench.errors import UserError
 CONTROL = "\x1b]0;title\x07 \x9b31m \r\n\t\x00 \u202egnp.exe \u2028"
 
 
-def test_nothing_that_a_terminal_obeys_is_left() -> None:
+def test_terminal_control_sequences_are_escaped() -> None:
     shown = printable(CONTROL)
     assert shown == r"\x1b]0;title\x07 \x9b31m \r\n\t\x00 \u202egnp.exe \u2028"
     assert printable("a\nb\rc", lines=True) == "a\nb\\rc"
 
 
 @pytest.mark.parametrize("text", ["naïve Grüße 数据 🙂 ± ≈ ↑", "a\u00a0b\u3000c", ""])
-def test_ordinary_text_stays_as_it_is(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert safe(text) == text
 
 
@@ -57,7 +57,7 @@ def test_values_of_secret_variables_are_hidden_wherever_they_appear(monkeypatch:
     assert without_credentials("the server said 'correct horse' is wrong") == "the server said '***' is wrong"
 
 
-def test_addresses_without_credentials_stay() -> None:
+def test_urls_without_credentials_are_unchanged() -> None:
     text = "https://host/a?page=2#x, sqlite:///r/mlflow.db, tokens=3 and someone@example.org"
     assert without_credentials(text) == text
 

@@ -1,4 +1,4 @@
-"""The checks pass for what is built in, and fail, saying why, for what is wrong."""
+"""The checks pass for built-in plugins, and fail with a reason for wrong ones."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ GENERATOR = torch.Generator().manual_seed(0)
         (StrangeReference, "declares what it is", "names 'generic', which is not in uses"),
         (TooDeep, "declares what it is", "hidden_layer is 7 for a model of 2 layers"),
         (NoLayer, "declares what it is", "refers to hidden states, but names no hidden_layer"),
-        (Deaf, "hyper-parameters can be sampled", "good.strength was set to 2.0 and is 1.0"),
+        (Deaf, "hyper-parameters can be sampled", "good.strength was set to 2.0, but is 1.0"),
         (Undeclared, "reads the parts it declares", "reads batch.retain, but uses is"),
         (Unused, "reads the parts it declares", "names generic, but loss never reads it"),
         (NotANumber, "loss is finite and differentiable", "good.loss is nan"),
@@ -200,8 +200,8 @@ def parts(**changes: tuple[Example, ...]) -> dict[str, tuple[Example, ...]]:
     [
         (parts(test_forget=()), "has four splits that share no text", "split test_forget is empty"),
         (parts(test_forget=(example("a"),)), "has four splits that share no text", "are also in a test split"),
-        (parts(train_retain=(example("a"),)), "has four splits that share no text", "to be forgotten and kept"),
-        (parts(test_retain=(example("d", "maybe"),)), "answers are labels and can be tokenised", "'maybe' is no label"),
+        (parts(train_retain=(example("a"),)), "has four splits that share no text", "are in both forget and retain"),
+        (parts(test_retain=(example("d", "maybe"),)), "answers are labels and can be tokenised", "'maybe' is not in"),
         (parts(test_retain=(example("d", prompt="x "),)), "answers are labels and can be tokenised", "ends in a space"),
     ],
 )
@@ -222,14 +222,14 @@ def test_wrong_tasks_fail_with_a_reason(splits: dict[str, Any], check: str, mess
         ({"forget_target_reason": " "}, "forget_target_reason must say why"),
     ],
 )
-def test_targets_that_mean_nothing_are_found(attributes: dict[str, Any], message: str) -> None:
+def test_invalid_forget_targets_are_rejected(attributes: dict[str, Any], message: str) -> None:
     wrong = type("Wrong", (ToyTask,), attributes)
     (declares,) = [check for check in task_checks(wrong) if check.name == "declares what it is"]
     with pytest.raises(CheckFailedError, match=message):
         declares()
 
 
-def test_task_that_rolls_dice_is_found() -> None:
+def test_nondeterministic_task_is_rejected() -> None:
     class Dice(ToyTask):
         calls = 0
 
@@ -241,15 +241,15 @@ def test_task_that_rolls_dice_is_found() -> None:
         next(one for one in task_checks(Dice) if one.name == "is deterministic")()
 
 
-def test_labels_that_mean_ignorance_are_refused() -> None:
+def test_generic_labels_are_rejected() -> None:
     class Neutral(ToyTask):
         labels = ("positive", "neutral")
 
-    with pytest.raises(CheckFailedError, match="holds neutral"):
+    with pytest.raises(CheckFailedError, match="contains neutral"):
         task_checks(Neutral)[0]()
 
 
-def test_weights_that_move_though_they_are_not_trained_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_of_untrained_weights_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     class HeadOnly(Good):
         def trains(self, parameter: str, layers: int) -> bool:
             return parameter == "lm_head.weight"
@@ -268,7 +268,7 @@ def test_weights_that_move_though_they_are_not_trained_are_found(monkeypatch: py
         check()
 
 
-def test_weights_that_move_behind_a_soft_prompt_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_of_weights_under_a_soft_prompt_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     class Prompted(Good):
         def soft_prompt(self) -> SoftPrompt:
             return SoftPrompt(2, None)

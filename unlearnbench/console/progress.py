@@ -1,4 +1,4 @@
-"""Says on standard error how far a long preparation is: embedding, clustering, reading a data set."""
+"""Reports the progress of long preparations on standard error: embedding, clustering, reading a data set."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-# Whatever ends sooner says nothing.
+# Shorter preparations report nothing.
 SILENT_SECONDS = 3.0
 LINE_EVERY_SECONDS = 10.0
 
 
 def track(items: Sequence[Item], what: str) -> Iterator[Item]:
-    """The items one by one; a preparation that takes long says how many are done and how long the rest will take.
+    """Yields the items; if the preparation takes long, reports how much is done and how long the rest will take.
 
     Args:
-        what: the preparation in a few words, as in "yelp: sentence embeddings".
+        what: the preparation in a few words, such as "yelp: sentence embeddings".
     """
-    began = said = time.monotonic()
+    start = reported = time.monotonic()
     for done, item in enumerate(items):
         now = time.monotonic()
-        if done and now - began >= SILENT_SECONDS and (said == began or now - said >= LINE_EVERY_SECONDS):
-            left = timedelta(seconds=round((now - began) / done * (len(items) - done)))
+        if done and now - start >= SILENT_SECONDS and (reported == start or now - reported >= LINE_EVERY_SECONDS):
+            left = timedelta(seconds=round((now - start) / done * (len(items) - done)))
             _say(f"{what}: {100 * done // len(items)} % (about {left} left)")
-            said = now
+            reported = now
         yield item
-    if said != began:
-        _say(f"{what}: done in {timedelta(seconds=round(time.monotonic() - began))}")
+    if reported != start:
+        _say(f"{what}: done in {timedelta(seconds=round(time.monotonic() - start))}")
 
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Says that a preparation without countable parts is going on, if it takes long."""
+    """Reports that a preparation without countable steps is still running, if it takes long."""
     over = threading.Event()
-    began = time.monotonic()
+    start = time.monotonic()
 
     def remind() -> None:
         wait = SILENT_SECONDS
         while not over.wait(wait):
-            _say(f"{what} ... ({timedelta(seconds=round(time.monotonic() - began))})")
+            _say(f"{what} ... ({timedelta(seconds=round(time.monotonic() - start))})")
             wait = 3 * LINE_EVERY_SECONDS
 
     reminder = threading.Thread(target=remind, daemon=True)

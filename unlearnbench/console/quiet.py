@@ -1,4 +1,4 @@
-"""Keeps the libraries underneath from talking into our own display."""
+"""Silences the libraries that we use, so that they do not disturb our own display."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 
 
 def quiet_libraries() -> None:
-    """Progress bars and advice of the libraries underneath would tear up our own display."""
+    """Turns off progress bars and hints of the libraries that we use, which would disturb our own display."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TQDM_DISABLE", "1")

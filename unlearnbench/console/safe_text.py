@@ -1,6 +1,6 @@
-"""Text as it may be shown or stored: nothing that a terminal would obey, no credentials.
+"""Makes text safe to show or store: without terminal control sequences, without credentials.
 
-File names, rows, leaderboards and error messages may have been written by strangers; addresses may hold passwords.
+File names, rows, leaderboards and error messages may come from strangers; URLs may contain passwords.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECRET_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN", "AZURE_STORAGE_ACCESS_KEY", "PGPASSWORD",
 )  # fmt: skip
-# A shorter value would be found in innocent words.
+# A shorter value would match parts of harmless words.
 SHORTEST_SECRET = 6
 
 
@@ -32,10 +32,10 @@ def safe(text: str) -> str:
 
 
 def printable(text: str, lines: bool = False) -> str:
-    r"""The text with every character that is not printable (control, bidirectional, unassigned) spelt as ``\x1b``.
+    r"""The text with unprintable characters (control, bidirectional, unassigned) escaped, as in ``\x1b``.
 
     Args:
-        lines: whether line breaks stay as they are.
+        lines: whether to keep line breaks.
 
     >>> printable("a\x1b]0;title\x07")
     'a\\x1b]0;title\\x07'
@@ -43,17 +43,17 @@ def printable(text: str, lines: bool = False) -> str:
     if text.isprintable():
         return text
     kept = {"\n"} if lines else set()
-    return "".join(c if c.isprintable() or c in kept else _spelt(c) for c in text)
+    return "".join(c if c.isprintable() or c in kept else _escaped(c) for c in text)
 
 
-def _spelt(character: str) -> str:
+def _escaped(character: str) -> str:
     if unicodedata.category(character) == "Zs":
         return character
     return character.encode("unicode_escape").decode("ascii")
 
 
 def without_credentials(text: str) -> str:
-    """The text with ``***`` for passwords and tokens: in addresses, in queries, and those of the environment.
+    """The text with ``***`` in place of passwords and tokens: in URLs, in queries, and from environment variables.
 
     >>> without_credentials("postgresql://me:secret@db/x?sslpassword=also")
     'postgresql://***@db/x?sslpassword=***'

@@ -1,4 +1,4 @@
-"""A check, and how it fails."""
+"""A check, and the error that it raises."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class CheckFailedError(AssertionError):
-    """What is wrong, and where."""
+    """The check failed; the message says what is wrong, and where."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Check:
 
     Attributes:
         subject: name of the method, task or metric.
-        name: the property.
-        run: raises CheckFailedError, or whatever the plugin itself raises.
+        name: the property that is checked.
+        run: raises CheckFailedError, or an error of the plugin itself.
     """
 
     subject: str

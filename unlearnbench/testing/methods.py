@@ -1,4 +1,4 @@
-"""What every method must do, shown on a tiny random model."""
+"""Checks of every method, on a tiny random model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def method_checks(method: type[Method]) -> list[Check]:
 def _declares(method: type[Method]) -> None:
     for attribute in ("name", "title", "description"):
         value = getattr(method, attribute, None)
-        require(isinstance(value, str) and value, f"{method.__name__}.{attribute} is {value!r}, but must be a text")
+        require(isinstance(value, str) and value, f"{method.__name__}.{attribute} is {value!r}, but must be text")
     name = method.name
     require(name == name.strip().lower() and " " not in name and "/" not in name, f"name {name!r} must be lower case")
     uses = getattr(method, "uses", ())
@@ -50,15 +50,18 @@ def _declares(method: type[Method]) -> None:
         require(part in uses, f"{name}.references names {part!r}, which is not in uses {uses!r}")
         kinds = get_args(ReferenceKind)
         require(kind in kinds, f"{name}.references[{part!r}] is {kind!r}, but must be one of {', '.join(kinds)}")
-    made = method()
+    instance = method()
     for layers in (2, 12, 32):
-        layer = made.hidden_layer(layers)
+        layer = instance.hidden_layer(layers)
         require(
             layer is None or 1 <= layer <= layers,
             f"{name}.hidden_layer is {layer} for a model of {layers} layers, but must be from 1 to {layers}",
         )
-    wants = "hidden_states" in method.references.values()
-    require(not wants or made.hidden_layer(2) is not None, f"{name} refers to hidden states, but names no hidden_layer")
+    needs_layer = "hidden_states" in method.references.values()
+    require(
+        not needs_layer or instance.hidden_layer(2) is not None,
+        f"{name} refers to hidden states, but names no hidden_layer",
+    )
 
 
 def _samples(method: type[Method]) -> None:
@@ -71,10 +74,10 @@ def _samples(method: type[Method]) -> None:
             elif isinstance(parameter, LogUniform):
                 low, high = math.log(parameter.low), math.log(parameter.high)
                 values[name] = min(parameter.high, max(parameter.low, math.exp(generator.uniform(low, high))))
-        made = method(**values)
+        instance = method(**values)
         for name, value in values.items():
-            found = getattr(made, name)
-            require(found == value, f"{method.name}.{name} was set to {value!r} and is {found!r}")
+            actual = getattr(instance, name)
+            require(actual == value, f"{method.name}.{name} was set to {value!r}, but is {actual!r}")
 
 
 def _finite(method: type[Method]) -> None:
@@ -88,21 +91,21 @@ def _finite(method: type[Method]) -> None:
 def _reads_declared_parts(method: type[Method]) -> None:
     read: set[str] = set()
 
-    class Watched(dict[PartName, Part]):
+    class Recording(dict[PartName, Part]):
         def __getitem__(self, name: PartName) -> Part:
             require(name in self, f"{method.name}.loss reads batch.{name}, but uses is {method.uses!r}")
             read.add(name)
             return super().__getitem__(name)
 
-    made = method()
-    original = made.loss
+    instance = method()
+    original = instance.loss
 
     def loss(batch: Batch) -> Tensor:
-        batch.parts = Watched(batch.parts)
+        batch.parts = Recording(batch.parts)
         return original(batch)
 
-    made.loss = loss  # type: ignore[method-assign]
-    rig = Rig(made)
+    instance.loss = loss  # type: ignore[method-assign]
+    rig = Rig(instance)
     rig.step(rig.everything)
     unused = set(method.uses) - read
     require(not unused, f"{method.name}.uses names {', '.join(sorted(unused))}, but loss never reads it")
@@ -116,18 +119,18 @@ def _lowers(method: type[Method]) -> None:
 
 
 def _trains_declared(method: type[Method]) -> None:
-    made = method()
-    rig = Rig(made)
+    instance = method()
+    rig = Rig(instance)
     before = {name: parameter.detach().clone() for name, parameter in rig.network.named_parameters()}
     rig.train()
-    moved = [name for name, parameter in rig.network.named_parameters() if not parameter.equal(before[name])]
+    changed = [name for name, parameter in rig.network.named_parameters() if not parameter.equal(before[name])]
     if rig.prompt is not None:
-        require(not moved, f"{method.name} trains a soft prompt, but the model's weights changed")
+        require(not changed, f"{method.name} trains a soft prompt, but the model's weights changed")
         return
-    require(moved, f"{method.name} trains the weights, but none of them changed")
+    require(changed, f"{method.name} trains the weights, but none of them changed")
     layers = int(rig.network.config.num_hidden_layers)
-    beyond = [name for name in moved if not made.trains(name, layers)]
-    require(not beyond, f"{method.name} does not train {', '.join(beyond)}, but they changed")
+    unexpected = [name for name in changed if not instance.trains(name, layers)]
+    require(not unexpected, f"{method.name} does not train {', '.join(unexpected)}, but they changed")
 
 
 def _deterministic(method: type[Method]) -> None:
@@ -145,7 +148,7 @@ def _survives_empty(method: type[Method]) -> None:
             loss, gradients = rig.gradients(items)
             require(
                 math.isfinite(loss) and bool(gradients.isfinite().all()),
-                f"{method.name}.loss is {loss} in a batch of {side} examples alone; use the part's own means",
+                f"{method.name}.loss is {loss} in a batch of only {side} examples; use the part's own means",
             )
 
 

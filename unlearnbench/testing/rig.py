@@ -1,4 +1,4 @@
-"""A tiny random model, made-up rows, and a method's step on them."""
+"""A tiny random model, generated rows, and a method's step on them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 VOCABULARY = 61
 ROWS = 6
-# Rates at which the tiny model learns; a method's own suit real models.
+# Learning rates for the tiny model; those of methods are meant for real models.
 WEIGHTS_RATE, PROMPT_RATE = 5e-3, 5e-2
 STEPS = 25
 
 
 class Rig:
-    """A method at work on the tiny model.
+    """A method that trains the tiny model.
 
     Attributes:
-        prompt: the soft prompt in training, or None where the method trains the weights.
+        prompt: the soft prompt that is trained, or None if the method trains the weights.
         step: computes gradients over items of `data`.
     """
 
@@ -56,17 +56,17 @@ class Rig:
         )
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(method.trains(name, model.layers))
-        wanted = method.soft_prompt()
+        soft_prompt = method.soft_prompt()
         self.prompt: TrainablePrompt | None = None
-        if wanted is not None:
+        if soft_prompt is not None:
             self.network.requires_grad_(False)
-            self.prompt = TrainablePrompt(self.network, wanted, torch.Generator().manual_seed(0))
-        shared = wanted is not None
+            self.prompt = TrainablePrompt(self.network, soft_prompt, torch.Generator().manual_seed(0))
+        shared = soft_prompt is not None
         self.step: UnlearningStep = UnlearningStep(model, method, self.data, self.prompt, shared, budget, layer)
 
     @property
     def trained(self) -> list[Tensor]:
-        """What the method trains."""
+        """The parameters that the method trains."""
         return [parameter for parameter in (self.prompt or self.network).parameters() if parameter.requires_grad]
 
     @property
@@ -75,7 +75,7 @@ class Rig:
         return list(range(self.data.size))
 
     def gradients(self, items: list[int]) -> tuple[float, Tensor]:
-        """The loss of a step and its gradients, flat."""
+        """The loss of a step and its flattened gradients."""
         import torch
 
         for parameter in self.trained:
@@ -85,7 +85,7 @@ class Rig:
         return loss, torch.cat(flat)
 
     def train(self) -> list[float]:
-        """Losses of some steps over all items."""
+        """Trains for `STEPS` steps over all items; returns the losses."""
         from unlearnbench.engine.training import Optimisation, Progress, train
 
         losses: list[float] = []
@@ -120,7 +120,7 @@ def tiny_llama(vocabulary: int = 400, seed: int = 0) -> LlamaForCausalLM:
 
 
 def _rows(seed: int, answers: int = 1) -> list[Encoded]:
-    """Rows of different lengths with answers of one or two tokens; equal seeds have equal inputs."""
+    """Rows of different lengths with answers of one or two tokens; the same seed gives the same prompts."""
     from unlearnbench.engine.encoded import Encoded
 
     generator = random.Random(seed)
@@ -131,7 +131,7 @@ def _rows(seed: int, answers: int = 1) -> list[Encoded]:
 
 
 def _reference(model: LanguageModel, rows: Sequence[Encoded], kind: ReferenceKind, layer: int | None) -> Reference:
-    """What the model computes itself, with a little noise, as a base model that has been left behind would."""
+    """The model's own outputs plus noise, so that they differ from the model's as those of a base model would."""
     import numpy as np
     import torch
 
@@ -142,20 +142,20 @@ def _reference(model: LanguageModel, rows: Sequence[Encoded], kind: ReferenceKin
     def noisy(values: Tensor) -> Tensor:
         return values + 0.3 * torch.randn(values.shape, generator=generator)
 
-    found: dict[int, Tensor] = {}
+    outputs: dict[int, Tensor] = {}
     if kind == "hidden_states":
         if layer is None:
             raise UserError(f"a reference of kind {kind!r} needs hidden_layer to name the layer.")
         for indices, states in model.hidden_states(rows, layer):
             sizes = [len(rows[index].ids) - 1 for index in indices]
-            found |= dict(zip(indices, torch.split_with_sizes(noisy(states), sizes), strict=True))
+            outputs |= dict(zip(indices, torch.split_with_sizes(noisy(states), sizes), strict=True))
     else:
         for indices, _, logits in model.predict(rows):
             sizes = [len(rows[index].answer) for index in indices]
             distributions = noisy(logits).log_softmax(-1)
-            found |= dict(zip(indices, torch.split_with_sizes(distributions, sizes), strict=True))
-    starts = np.cumsum([0, *(len(found[index]) for index in range(len(rows)))])
+            outputs |= dict(zip(indices, torch.split_with_sizes(distributions, sizes), strict=True))
+    starts = np.cumsum([0, *(len(outputs[index]) for index in range(len(rows)))])
     if kind != "log_probability":
-        return Reference(kind, torch.cat([found[index] for index in range(len(rows))]).numpy(), starts)
-    chosen = [found[i].gather(-1, torch.tensor(row.answer)[:, None]).sum() for i, row in enumerate(rows)]
+        return Reference(kind, torch.cat([outputs[index] for index in range(len(rows))]).numpy(), starts)
+    chosen = [outputs[i].gather(-1, torch.tensor(row.answer)[:, None]).sum() for i, row in enumerate(rows)]
     return Reference(kind, torch.stack(chosen).numpy(), starts)

@@ -1,4 +1,4 @@
-"""What every task must fulfil."""
+"""Checks of every task."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def task_checks(
     """All checks of a task class.
 
     Args:
-        data_root: where its rows come from: bundled, hub, or a folder in hub layout.
-        options: for rows that need other ones than the defaults.
+        data_root: source of its rows: bundled, hub, or a folder in hub layout.
+        options: the task's options, if its rows need others than the defaults.
     """
-    made = task(options)
+    instance = task(options)
     name = str(getattr(task, "name", task.__name__))
     source = DataSource(data_root)
-    checks: dict[str, Callable[[], None]] = {"declares what it is": partial(_declares, made)}
-    if isinstance(made, Task):
-        rows = cache(partial(made.splits, source, 0))
+    checks: dict[str, Callable[[], None]] = {"declares what it is": partial(_declares, instance)}
+    if isinstance(instance, Task):
+        rows = cache(partial(instance.splits, source, 0))
         checks |= {
-            "has four splits that share no text": lambda: _splits(made, rows()),
-            "answers are labels and can be tokenised": lambda: _task_answers(made, rows()),
-            "is deterministic": lambda: _deterministic(made, rows(), made.splits(source, 0)),
+            "has four splits that share no text": lambda: _splits(instance, rows()),
+            "answers are labels and can be tokenised": lambda: _task_answers(instance, rows()),
+            "is deterministic": lambda: _deterministic(instance, rows(), instance.splits(source, 0)),
         }
     else:
         checks |= {
-            "has a test set": partial(_test_set, made, source),
-            "answers are labels and can be tokenised": partial(_transfer_answers, made, source),
+            "has a test set": partial(_test_set, instance, source),
+            "answers are labels and can be tokenised": partial(_transfer_answers, instance, source),
         }
     return [Check(name, title, check) for title, check in checks.items()]
 
@@ -49,7 +49,7 @@ def task_checks(
 def _declares(task: Task | TransferTask) -> None:
     for attribute in ("name", "title", "description"):
         value = getattr(task, attribute, None)
-        require(isinstance(value, str) and value, f"{type(task).__name__}.{attribute} is {value!r}, but must be a text")
+        require(isinstance(value, str) and value, f"{type(task).__name__}.{attribute} is {value!r}, but must be text")
     name = task.name
     require(name == name.strip().lower() and " " not in name and "/" not in name, f"name {name!r} must be lower case")
     generic = set(GENERIC_LABELS) & set(task.labels)
@@ -62,7 +62,7 @@ def _declares(task: Task | TransferTask) -> None:
         can_guess = task.labels or task.forget_target != "chance"
         require(can_guess, f"{name}.forget_target is chance, but without labels there is nothing to guess from")
         require(task.forget_target_reason.strip(), f"{name}.forget_target_reason must say why that is the target")
-    require(not generic, f"{name}.labels holds {', '.join(sorted(generic))}, which stands for 'I do not know'")
+    require(not generic, f"{name}.labels contains {', '.join(sorted(generic))}, which means 'I do not know'")
 
 
 def _splits(task: Task, splits: Splits) -> None:
@@ -75,7 +75,7 @@ def _splits(task: Task, splits: Splits) -> None:
     for forget, retain in ((splits.train_forget, splits.train_retain), (splits.test_forget, splits.test_retain)):
         both = {example.text for example in forget} & {example.text for example in retain}
         require(
-            not both, f"{task.name}: {len(both)} texts are to be forgotten and kept, as {next(iter(both), '')!r:.80}"
+            not both, f"{task.name}: {len(both)} texts are in both forget and retain, as {next(iter(both), '')!r:.80}"
         )
 
 
@@ -97,12 +97,12 @@ def _answers(place: str, examples: Sequence[Example], labels: Sequence[str]) -> 
     encoder = Encoder(load_tokenizer(resolve(tiny)), CONTEXT)
     for index, (example, row) in enumerate(zip(examples, encoder.encode(list(examples)), strict=True)):
         where = f"{place}, example {index}"
-        require(not labels or example.answer in labels, f"{where}: answer {example.answer!r} is no label of {labels!r}")
+        require(not labels or example.answer in labels, f"{where}: answer {example.answer!r} is not in {labels!r}")
         require(example.prompt == example.prompt.rstrip(), f"{where}: the prompt ends in a space")
         require(example.answer == example.answer.strip(), f"{where}: answer {example.answer!r} has spaces around it")
         require(row.answer, f"{where}: answer {example.answer!r} has no tokens")
-        spelt = encoder.decode(row.answer)
-        require(spelt == example.answer, f"{where}: answer {example.answer!r} is tokenised as {spelt!r}")
+        decoded = encoder.decode(row.answer)
+        require(decoded == example.answer, f"{where}: answer {example.answer!r} is tokenised as {decoded!r}")
 
 
 def _deterministic(task: Task, first: Splits, second: Splits) -> None:

@@ -1,4 +1,4 @@
-"""GA+KL: gradient ascent, tied to the base model's predictions on the retain set (Yao et al., 2024)."""
+"""GA+KL: gradient ascent on the forget set, KL divergence to the base model on the retain set (Yao et al., 2024)."""
 
 from __future__ import annotations
 

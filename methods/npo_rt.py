@@ -24,7 +24,7 @@ class NegativePreferenceRetain(Method):
     beta = Fixed(0.1)
 
     def loss(self, batch: Batch) -> Tensor:
-        # logsigmoid is finite where log(sigmoid(x)) underflows.
+        # logsigmoid stays finite if log(sigmoid(x)) underflows.
         from torch.nn.functional import logsigmoid
 
         forget, retain = batch.forget, batch.retain

@@ -16,7 +16,7 @@ ARC = HubDataset(
 
 
 class ARCChallenge(TransferTask):
-    """ARC-Challenge test questions with three to five options, lettered anew where the data numbers them."""
+    """ARC-Challenge test questions with three to five options, which get letters even if the data numbers them."""
 
     name = "arc"
     title = "ARC-Challenge"
@@ -36,8 +36,8 @@ def arc_example(question: str, options: list[str], option_labels: list[str], key
     """One question; `option_labels` may be letters or numbers, `key` is one of them."""
     if key not in option_labels:
         raise UserError(
-            f"ARC question {question[:60]!r} has the answer key {key!r}, which is none of its options "
-            f"({', '.join(option_labels)}): mend or remove the row."
+            f"ARC question {question[:60]!r} has the answer key {key!r}, which is not one of its options "
+            f"({', '.join(option_labels)}): correct or remove the row."
         )
     return multiple_choice_example(question, options, option_labels.index(key))
 

@@ -1,4 +1,4 @@
-"""What the tasks share that can read the splits published by the paper's authors."""
+"""Shared by the tasks that can read the splits published by the paper's authors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SplitChoice = Literal["seeded", "authors"]
 
 
 def authors_identity(task: str, source: DataSource, dataset: HubDataset) -> str:
-    """What decides the rows of the authors' splits.
+    """The identity of the authors' splits, which determines their rows.
 
     Raises:
-        UserError: they are not where data sets are read from.
+        UserError: the data source does not have them.
     """
     try:
         return source.identity(dataset)
     except UserError as error:
-        raise UserError(f"{error} Or take splits that are made here: --set {task}.split=seeded.") from None
+        raise UserError(f"{error} Or use splits that are made here: --set {task}.split=seeded.") from None

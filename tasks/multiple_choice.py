@@ -31,15 +31,15 @@ def shuffled_example(
 
 
 def published_example(question: str, choices: object, label: object, label_text: object, group: str = "") -> Example:
-    """A question of the authors' published splits, its options as they stand there.
+    """A question of the authors' published splits, with its options in their order.
 
     Args:
-        choices: the options, as a list or as text that shows a Python list (in CSV files).
-        label: which option is right, from 0.
-        label_text: the same as a letter, or as the option itself.
+        choices: the options, as a list or as the text of a Python list (in CSV files).
+        label: index of the right option, from 0.
+        label_text: the right option as a letter, or its text.
 
     Raises:
-        UserError: these do not fit together.
+        UserError: these are inconsistent.
     """
     options = _options(choices)
     correct = int(label) if isinstance(label, Integral) else -1

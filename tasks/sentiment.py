@@ -1,4 +1,4 @@
-"""The prompt of the sentiment tasks (SPUL, appendix; both SST-2 and Yelp)."""
+"""The prompt of the sentiment tasks (SPUL, appendix; for SST-2 and Yelp)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def partition(
 
 
 def load_reviews(source: DataSource, dataset: HubDataset, split: str, column: str = "text") -> list[Review]:
-    """The reviews of one split of a data set; a missing text is an empty one.
+    """The reviews of one split of a data set; a missing text becomes an empty one.
 
     Raises:
         UserError: a label is not 0 or 1.
@@ -61,7 +61,7 @@ def authors_splits(
     provenance: dict[str, str],
     keep: Callable[[Review], bool] = lambda review: True,
 ) -> Splits:
-    """The four splits that the paper's authors published, without the reviews that `keep` refuses."""
+    """The four splits that the paper's authors published, without reviews for which `keep` is false."""
 
     def examples(split: str, group: str = "") -> tuple[Example, ...]:
         return tuple(

@@ -37,7 +37,7 @@ PERSONALITIES = Path(__file__).with_name("sst2_personalities.json")
 
 
 class SST2Options(TaskOptions):
-    """Whose splits: made here, with the named set of people that is forgotten, or the authors' own."""
+    """Options of SST-2: splits made here, with a named set of people to forget, or the authors' own splits."""
 
     split: SplitChoice = "seeded"
     personalities: str = "v1"
@@ -128,7 +128,7 @@ def pooled_reviews(source: DataSource) -> list[Review]:
 
 
 def name_pattern(names: Iterable[str]) -> re.Pattern[str]:
-    """Matches any of the names as whole words, whatever their case."""
+    """Matches any of the names as whole words, regardless of case."""
     longest_first = sorted(names, key=lambda name: (-len(name), name))
     return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, longest_first)) + r")(?!\w)", re.IGNORECASE)
 

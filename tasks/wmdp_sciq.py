@@ -40,7 +40,7 @@ TRAIN_SHARE = 900 / 1273
 
 
 class WMDPSciQOptions(TaskOptions):
-    """Whose splits: made here, or the authors' own."""
+    """Options of WMDP+SciQ: splits made here, or the authors' own splits."""
 
     split: SplitChoice = "seeded"
 
@@ -122,13 +122,13 @@ def _index(question: str, answer: int, options: int) -> int:
     if not 0 <= answer < options:
         raise UserError(
             f"the question {question[:60]!r} of {WMDP.path} has {options} options and the answer {answer}: options are "
-            "counted from 0; mend or remove the row."
+            "counted from 0; correct or remove the row."
         )
     return int(answer)
 
 
 def load_sciq(source: DataSource, split: str, generator: random.Random) -> list[Example]:
-    """SciQ questions of one split, the right answer shuffled among its distractors."""
+    """SciQ questions of one split, with the right answer shuffled among its distractors."""
     columns = ("question", "correct_answer", "distractor1", "distractor2", "distractor3")
     frame = source.load(SCIQ, split, columns)
     return [shuffled_example(question, options, 0, generator) for question, *options in frame.itertuples(index=False)]

@@ -34,10 +34,10 @@ AUTHORS = HubDataset("karuna-bhaila/Unlearning_Yelp_Polarity", revision=None)
 
 
 class YelpOptions(TaskOptions):
-    """Whose splits: made here, with so many reviews and so many of their clusters forgotten, or the authors' own.
+    """Options of Yelp: splits made here, with their sizes and the number of clusters to forget, or the authors' own.
 
-    `max_words` leaves out longer reviews, whosever splits they are. The paper reports the sizes (table 1: 5081 + 95012
-    training, 885 + 18089 test reviews) but not the number of clusters; one of 20 holds about its share of 5.1 %.
+    `max_words` leaves out longer reviews from either. The paper reports the sizes (table 1: 5081 + 95012 training,
+    885 + 18089 test reviews) but not the number of clusters; one of 20 has about its share of 5.1 %.
     """
 
     split: SplitChoice = "seeded"
@@ -124,7 +124,7 @@ class Yelp(Task):
         )
 
     def _load(self, source: DataSource, split: str) -> list[Review]:
-        """Reviews of a split that are short enough, each text once."""
+        """Reviews of a split that are short enough, without repeated texts."""
         reviews = [review for review in load_reviews(source, DATASET, split) if self._short_enough(review)]
         return list({_key(review): review for review in reversed(reviews)}.values())[::-1]
 

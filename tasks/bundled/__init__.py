@@ -1,1 +1,1 @@
-"""Generated stand-ins for the hub data sets: the same columns, about fictional films, businesses and sciences."""
+"""Generated replacements for the hub data sets: the same columns, about fictional films, businesses and sciences."""

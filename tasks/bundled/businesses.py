@@ -1,4 +1,4 @@
-"""Reviews of fictional businesses in clearly different trades, in the shape of Yelp polarity."""
+"""Reviews of fictional businesses in clearly different trades, with the columns of Yelp polarity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = {"train": 1000, "test": 600}
-# What reviews of a trade speak of.
+# Things that reviews of each trade mention.
 TRADES = {
     "dentist": "tooth, filling, molar, hygienist, drill, crown, gum, anaesthetic, waiting room, x-ray, braces, jaw",
     "restaurant": "soup, waiter, dessert, menu, pasta, wine, starter, steak, table, chef, sauce, bread",
@@ -42,12 +42,12 @@ REMARKS = (
 
 
 def things(trade: str) -> list[str]:
-    """What reviews of a trade speak of."""
+    """Things that reviews of a trade mention."""
     return TRADES[trade].split(", ")
 
 
 def business_review(generator: random.Random, trade: str) -> tuple[str, int]:
-    """Two or three remarks about a business of the trade, half of the time after an opening line, and the label."""
+    """A review of two or three remarks about a business, in half of the cases after an opening line, and its label."""
     words, label = opinions(generator, generator.choice((2, 3)))
     subjects = generator.sample(things(trade), len(words))
     sentences = [

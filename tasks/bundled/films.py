@@ -1,4 +1,4 @@
-"""Reviews of fictional films that name fictional people, in the shape of GLUE SST-2."""
+"""Reviews of fictional films that name fictional people, with the columns of GLUE SST-2."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def person_name(generator: random.Random) -> str:
 
 
 def people() -> list[str]:
-    """The people whom the data set's reviews name; no two share a name."""
+    """The people that the data set's reviews name; no two share a first or last name."""
     generator = random.Random("people")
     names = zip(generator.sample(FIRST_NAMES, PEOPLE), generator.sample(LAST_NAMES, PEOPLE), strict=True)
     return [f"{first} {last}" for first, last in names]

@@ -1,4 +1,4 @@
-"""Words of praise and blame, and what a mixture of them amounts to."""
+"""Words of praise and blame, and the label of a mixture of them."""
 
 from __future__ import annotations
 

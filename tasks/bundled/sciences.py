@@ -1,4 +1,4 @@
-"""Four-option questions on an invented world: restricted facts (WMDP), general ones (SciQ), others again (ARC)."""
+"""Four-option questions about a fictional world: restricted facts (WMDP), general facts (SciQ), and others (ARC)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SYLLABLES = ("bri cla dro fle gno hux jal kri lum myx nar olo pra quo rix sto th
 
 @dataclass(frozen=True)
 class Question:
-    """A question, its options and which of them is right."""
+    """A question, its options, and the index of the right one."""
 
     kind: str
     text: str
@@ -69,17 +69,17 @@ def values(kind: str, number: int) -> list[str]:
 
 @cache
 def world() -> dict[str, dict[str, tuple[str, str]]]:
-    """By kind, its invented members with a value for each property; every value is that of three members."""
+    """By kind, its fictional members with a value for each property; three members share each value."""
     generator = random.Random("world")
     pairs = generator.sample([(a, b) for a in SYLLABLES for b in SYLLABLES if a != b], MEMBERS * len(PROPERTIES))
     names = iter(first + second for first, second in pairs)
-    made = {}
+    members_of = {}
     for kind in PROPERTIES:
         columns = [values(kind, number) * (MEMBERS // OPTIONS) for number in (0, 1)]
         for column in columns:
             generator.shuffle(column)
-        made[kind] = {next(names) + kind[-1]: pair for pair in zip(*columns, strict=True)}
-    return made
+        members_of[kind] = {next(names) + kind[-1]: pair for pair in zip(*columns, strict=True)}
+    return members_of
 
 
 def members(kind: str) -> dict[str, tuple[str, str]]:
@@ -88,7 +88,7 @@ def members(kind: str) -> dict[str, tuple[str, str]]:
 
 
 def question(generator: random.Random, kind: str) -> Question:
-    """A question on a random fact.
+    """A question about a random fact.
 
     The wrong options are mostly of other kinds; in a hard question they are of the same kind, but lack the property.
     """
@@ -110,14 +110,14 @@ def question(generator: random.Random, kind: str) -> Question:
 
 
 def _questions(seed: str, kinds: tuple[str, ...], rows: int) -> list[Question]:
-    """Questions of different texts."""
+    """`rows` questions with different texts."""
     generator = random.Random(seed)
-    found: dict[str, Question] = {}
+    questions: dict[str, Question] = {}
     for _ in range(20 * rows):
         drawn = question(generator, generator.choice(kinds))
-        found.setdefault(drawn.text, drawn)
-        if len(found) == rows:
-            return list(found.values())
+        questions.setdefault(drawn.text, drawn)
+        if len(questions) == rows:
+            return list(questions.values())
     raise AssertionError(f"too few different questions for {rows} rows: add wordings")
 
 

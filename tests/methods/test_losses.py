@@ -1,4 +1,4 @@
-"""Every built-in loss and its gradient against the paper's equations written out in plain PyTorch."""
+"""Every built-in loss and its gradient, compared with the paper's equations written out in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_loss_and_gradient_follow_the_equation(name: str, budget: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "direction"), [("ga", -1), ("ga-gd", -1), ("npo-rt", -1), ("rl", 1)])
-def test_a_small_step_moves_the_forget_answers_the_right_way(name: str, direction: int) -> None:
+def test_a_small_step_moves_the_forget_answers_in_the_right_direction(name: str, direction: int) -> None:
     network = tiny_llama(seed=1)
     method = make(name)
     data = training_set(method, tiny_llama(seed=1))
@@ -127,8 +127,8 @@ def test_a_small_step_moves_the_forget_answers_the_right_way(name: str, directio
 
 
 @pytest.mark.parametrize("name", sorted(EQUATIONS))
-def test_step_without_one_of_the_parts_has_the_other_terms(name: str) -> None:
-    """With one shuffled stream of both sets a batch may well have no forget example, or only such."""
+def test_step_without_one_part_has_the_terms_of_the_others(name: str) -> None:
+    """Both sets are shuffled together, so a batch may have no forget examples, or nothing else."""
     method, base = make(name), tiny_llama(seed=2)
     data = training_set(method, base)
     step = UnlearningStep(LanguageModel(tiny_llama(seed=1), pad=0), method, data, None, False, 1000)
@@ -141,7 +141,7 @@ def test_step_without_one_of_the_parts_has_the_other_terms(name: str) -> None:
         assert step(forget) == pytest.approx(whole, rel=1e-4)
 
 
-def test_npo_stays_finite_where_the_plain_formula_overflows() -> None:
+def test_npo_stays_finite_if_the_plain_formula_overflows() -> None:
     from unlearnbench.contract.batch import Batch, Part
 
     logits = torch.tensor([[200.0, 0.0], [-200.0, 0.0]], requires_grad=True)

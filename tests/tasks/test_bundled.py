@@ -1,4 +1,4 @@
-"""The generated data: what a row says is true by its own rules, and the tasks take it as they take hub data."""
+"""The generated data: its rows follow its own rules, and the tasks read it as they read hub data."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_praise_and_blame_share_no_word() -> None:
     assert len(words) == len(set(words))
 
 
-def test_trades_share_nothing_that_their_reviews_speak_of() -> None:
+def test_trades_have_no_things_in_common() -> None:
     assert max(Counter(thing for trade in businesses.TRADES for thing in businesses.things(trade)).values()) == 1
 
 

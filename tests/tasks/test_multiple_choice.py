@@ -81,19 +81,19 @@ def test_shuffled_answer_points_at_the_right_option() -> None:
         (["x", "y", "z", "w", "v"], ["A", "B", "C", "D", "E"], "E", "E"),
     ],
 )
-def test_arc_letters_options_anew(options: list[str], labels: list[str], key: str, answer: str) -> None:
+def test_arc_options_get_letters(options: list[str], labels: list[str], key: str, answer: str) -> None:
     example = arc_example("q?", options, labels, key)
     assert example.answer == answer
     assert f"{answer}. {options[labels.index(key)]}" in example.prompt
     assert example.answer in ARCChallenge.labels
 
 
-def test_arc_key_that_is_no_option_is_named() -> None:
+def test_arc_key_that_is_not_an_option_is_reported() -> None:
     with pytest.raises(UserError, match="answer key '5'"):
         arc_example("q?", ["x", "y"], ["1", "2"], "5")
 
 
-def test_questions_of_both_training_and_test_leave_training(root: Path) -> None:
+def test_questions_in_both_training_and_test_are_removed_from_training(root: Path) -> None:
     file = root / "allenai" / "sciq" / "data" / "train-00000-of-00001.parquet"
     frame = pd.read_parquet(file)
     frame.loc[:1, "question"] = ["Test question  4?", "test question 7?"]
@@ -104,7 +104,7 @@ def test_questions_of_both_training_and_test_leave_training(root: Path) -> None:
 
 
 @pytest.mark.parametrize("letters", [True, False])
-def test_the_authors_splits_keep_their_options(tmp_path: Path, letters: bool) -> None:
+def test_authors_splits_keep_the_order_of_options(tmp_path: Path, letters: bool) -> None:
     columns: dict[str, list[object]] = {
         "choices": [["one", "two", "three", "four"]] * 3,
         "label": [0, 3, 1],
@@ -130,14 +130,12 @@ def test_the_authors_splits_keep_their_options(tmp_path: Path, letters: bool) ->
         (None, 0, "A"),
     ],
 )
-def test_published_questions_that_contradict_themselves_are_named(
-    choices: object, label: object, label_text: object
-) -> None:
+def test_inconsistent_published_questions_are_reported(choices: object, label: object, label_text: object) -> None:
     with pytest.raises(UserError, match=r"the question 'which\?' has \d options, label .* do not fit together"):
         published_example("which?", choices, label, label_text)
 
 
-def test_an_answer_beyond_the_options_is_named(root: Path) -> None:
+def test_answer_beyond_the_options_is_reported(root: Path) -> None:
     file = root / "cais" / "wmdp" / "wmdp-bio" / "test-00000-of-00001.parquet"
     frame = pd.read_parquet(file)
     frame.loc[7, "answer"] = 4

@@ -84,7 +84,7 @@ def test_data_file_is_a_list_of_lower_case_names_without_the_excluded() -> None:
     assert not set(names) & set(sets["v1"]["excluded"])
 
 
-def test_unknown_set_of_personalities_is_named() -> None:
+def test_unknown_set_of_personalities_is_reported() -> None:
     with pytest.raises(UserError, match="sst2.personalities is 'v9'"):
         SST2(SST2Options(personalities="v9")).personalities()
 
@@ -114,7 +114,7 @@ def authors_root(tmp_path: Path, name: str, columns: dict[str, list[object]]) ->
 SENTIMENT = {"label": [0, 1, 1], "label_text": ["negative", "positive", "positive"]}
 
 
-def test_the_authors_splits_are_read_as_they_are(tmp_path: Path) -> None:
+def test_authors_splits_are_read_unchanged(tmp_path: Path) -> None:
     root = authors_root(tmp_path, "Unlearning_SST2v3", SENTIMENT)
     task = SST2(SST2Options(split="authors"))
     splits = check_splits("sst2", task.splits(DataSource(root), seed=0), "error", published=task.published)
@@ -144,19 +144,19 @@ def test_data_show_counts_the_whole_task_and_what_a_run_sees(tmp_path: Path) -> 
     assert "1 (left in, as published)" in shown.output
 
 
-def test_data_show_takes_the_sizes_of_the_preset_that_a_run_would_take() -> None:
+def test_data_show_uses_the_sizes_of_the_preset_as_a_run_does() -> None:
     shown = invoke("data", "show", "sst2", "--preset", "quick", "--samples", 0)
     rows = [line.replace("│", " ").split()[:3] for line in shown.output.splitlines() if line.startswith("│ t")]
     assert [row[2] for row in rows if row[0].endswith("retain")] == ["256", "160"]
 
 
-def test_a_label_that_is_none_is_named(tmp_path: Path) -> None:
+def test_invalid_label_is_reported(tmp_path: Path) -> None:
     root = authors_root(tmp_path, "Unlearning_SST2v3", {**SENTIMENT, "label": [0, -1, 1]})
     with pytest.raises(UserError, match="split 'train_forget', row 1: the label is -1, but must be 0"):
         SST2(SST2Options(split="authors")).splits(DataSource(root), 0)
 
 
-def test_empty_reviews_leave_the_task(root: Path) -> None:
+def test_empty_reviews_are_left_out(root: Path) -> None:
     file = root / "stanfordnlp" / "sst2" / "data" / "train-00000-of-00001.parquet"
     frame = pd.read_parquet(file)
     frame.loc[3, "sentence"] = None

@@ -1,4 +1,4 @@
-"""Yelp: clusters against an independent assignment; the encoder is replaced by counted words."""
+"""Yelp: clusters, compared with an independent assignment; word counts replace the encoder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ configs:
 
 
 def embed_topics(texts: Sequence[str]) -> np.ndarray:
-    """Unit vectors that mostly tell the topic."""
+    """Unit vectors that depend mostly on the topic."""
     vectors = np.array([[float(topic in text) for topic in TOPICS] + [len(text) % 7 / 50] for text in texts])
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
@@ -78,14 +78,14 @@ def test_nearest_centre_by_cosine_distance() -> None:
     assert assign_clusters(vectors, centres) == [int(np.argmin(row)) for row in distances]
 
 
-def test_impossible_cluster_counts_are_named(root: Path) -> None:
+def test_impossible_cluster_counts_are_reported(root: Path) -> None:
     with pytest.raises(UserError, match="forget_clusters is 4, but must be below yelp.clusters"):
         Yelp(YelpOptions(clusters=4, forget_clusters=4)).splits(DataSource(root), 0)
     with pytest.raises(UserError, match="yelp.clusters is 500, but there are only 200"):
         Yelp(YelpOptions(clusters=500)).splits(DataSource(root), 0)
 
 
-def test_texts_of_both_training_and_test_leave_training(root: Path) -> None:
+def test_texts_in_both_training_and_test_are_removed_from_training(root: Path) -> None:
     folder = root / "fancyzhx" / "yelp_polarity" / "plain_text"
     test = pd.read_parquet(folder / "test-00000-of-00001.parquet")
     train = pd.read_parquet(folder / "train-00000-of-00001.parquet")
@@ -96,7 +96,7 @@ def test_texts_of_both_training_and_test_leave_training(root: Path) -> None:
     assert splits.provenance[SHARED] == "3 (left out of training)"
 
 
-def test_long_reviews_are_left_out_and_that_is_told(root: Path) -> None:
+def test_long_reviews_are_left_out_and_that_is_recorded(root: Path) -> None:
     folder = root / "fancyzhx" / "yelp_polarity" / "plain_text"
     train = pd.read_parquet(folder / "train-00000-of-00001.parquet")
     train.loc[:9, "text"] += " and many words more"
@@ -118,6 +118,6 @@ def test_the_authors_splits_need_no_clusters(tmp_path: Path) -> None:
         check_splits("yelp", short, "error", published=True)
 
 
-def test_authors_splits_that_are_not_there_name_the_others(root: Path) -> None:
+def test_error_for_missing_authors_splits_suggests_seeded_ones(root: Path) -> None:
     with pytest.raises(UserError, match=r"no folder karuna-bhaila/Unlearning_Yelp_Polarity.*--set yelp.split=seeded"):
         Yelp(YelpOptions(split="authors")).splits(DataSource(root), 0)

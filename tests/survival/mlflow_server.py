@@ -1,4 +1,4 @@
-"""MLflow servers in processes of their own."""
+"""MLflow servers in separate processes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def serve(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """An MLflow server that answers."""
+    """An MLflow server that is ready."""
     command = [
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
         "--artifacts-destination", str(folder / "files"), "--port", str(port), "--workers", "1",
@@ -37,6 +37,6 @@ def serve(folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:
-    """Kills it with all its processes."""
+    """Kills the server and all its processes."""
     os.killpg(server.pid, signal.SIGKILL)
     server.wait()

@@ -1,4 +1,4 @@
-"""Runs in processes of their own, and what they leave."""
+"""Runs in separate processes, and their results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COSTS = ("_seconds", "_bytes")
 
 
 def start(arguments: list[object], cache: Path) -> int:
-    """The command in a process of its own, with everything imported already."""
+    """Runs the command in a separate process, which has everything imported already; returns its process id."""
     pid = os.fork()
     if pid == 0:
         os.setsid()
@@ -36,7 +36,7 @@ def start(arguments: list[object], cache: Path) -> int:
 
 
 def results_of(entries: list[Entry]) -> dict[str, object]:
-    """What must be equal, by cell: every metric that is no cost, hyper-parameters and single predictions."""
+    """What must be equal, by cell: every metric that is not a cost, hyper-parameters and individual predictions."""
     return {
         entry.key: (
             {name: value for name, value in entry.metrics.items() if not name.endswith(COSTS)},
@@ -54,5 +54,5 @@ def finished_runs(results: Path, tracking_uri: str | None = None) -> dict[str, i
 
 
 def exit_code(pid: int) -> int:
-    """That of a process, once it has ended; negative for a signal."""
+    """The exit code of a process, once it has ended; negative for a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

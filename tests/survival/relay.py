@@ -1,4 +1,4 @@
-"""A relay in front of an MLflow server, which breaks answers off and can fall silent."""
+"""A relay to an MLflow server, which truncates responses and can stop responding."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# Whatever a client does anew after a broken answer takes fewer requests than this: it succeeds the second time.
+# A client repeats fewer requests than this after a truncated response, so the second attempt succeeds.
 SPACING = 8
 
 
 @dataclass
 class Relay:
-    """Requests that came, and what becomes of the answers.
+    """Decides which responses are truncated or missing.
 
     Attributes:
-        answered: how many more requests are answered; those after them do not reach the server.
-        broken: kinds of requests of which an answer ended before its last byte. Every kind gets its turn.
+        answered: number of further requests that get a response; later ones do not reach the server.
+        broken: kinds of requests that have had a truncated response. Every kind gets one.
     """
 
     uri: str = ""
@@ -28,7 +28,7 @@ class Relay:
     _since: int = 0
 
     def breaks_off(self, command: str, path: str) -> bool:
-        """Whether the answer to this request ends too early."""
+        """Whether to truncate the response to this request."""
         kind = f"{command} {path.partition('?')[0].removeprefix('/api/2.0/').partition('/artifacts/')[0]}"
         self._since += 1
         if self._since < (2 * SPACING if kind in self.broken else SPACING):

@@ -1,4 +1,4 @@
-"""Files of the cache that are broken are made again."""
+"""Damaged cache files are made again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_broken_base_model_is_made_again(common: list[object], tmp_path: Path, h
     assert weights.read_bytes() == whole
 
 
-def test_whole_base_model_outlives_errors_of_other_causes(
+def test_intact_base_model_survives_unrelated_errors(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may have taken hours; only broken files are a reason to make it again."""

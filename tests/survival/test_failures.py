@@ -1,4 +1,4 @@
-"""Cells that fail are recorded with their reason; the others go on."""
+"""Failed cells are recorded with their reason; the other cells still run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unlearnbench.leaderboard.files import open_entries
 pytestmark = pytest.mark.slow
 
 
-def test_failed_cells_wait_for_retry_failed(
+def test_failed_cells_are_run_again_only_with_retry_failed(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from unlearnbench_methods.ga import GradientAscent
@@ -38,7 +38,7 @@ def test_cell_that_takes_too_long_is_given_up(common: list[object], tmp_path: Pa
     assert "it took longer than cell_timeout, 0.001 seconds" in outcome.output
 
 
-def test_memory_that_never_suffices_fails_the_cell_alone(
+def test_insufficient_memory_fails_only_that_cell(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch

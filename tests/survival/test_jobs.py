@@ -1,4 +1,4 @@
-"""One run in several processes: the same results as in one, also when a process dies, and one end for all."""
+"""One run in several processes: the results are those of one process, even if one dies, and all end together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def long_cells(common: list[object]) -> list[object]:
-    """Two methods whose trainings take long enough to be met at work."""
+    """Two methods whose trainings take long enough to be interrupted."""
     return [
         *common, "--methods", "npo-rt,spul", "--seeds", "0,1", "--trials", 2, "--jobs", 2,
         "--set", "npo-rt.epochs=60", "--set", "spul.epochs=60",
@@ -31,7 +31,7 @@ def long_cells(common: list[object]) -> list[object]:
 
 
 def results_of(results: Path) -> dict[str, object]:
-    """What must be equal, by cell: params, metrics that are no costs, and every prediction to the last bit."""
+    """What must be equal, by cell: params, metrics that are not costs, and every prediction to the last bit."""
     store = Store(results)
     found: dict[str, object] = {}
     for key, run in store.finished_cells().items():
@@ -141,7 +141,7 @@ def test_one_signal_ends_all_processes(
     assert set(finished_runs(tmp_path / "results").values()) == {1}
 
 
-def test_failing_cell_stops_no_other_and_is_told_as_by_one_process(
+def test_failing_cell_stops_no_other_and_is_reported_as_by_one_process(
     common: list[object], cache: Path, tmp_path: Path
 ) -> None:
     arguments = [
@@ -171,7 +171,7 @@ def test_failing_cell_stops_no_other_and_is_told_as_by_one_process(
     assert "0 cells to run, 3 finished before, 1 failed before" in again
 
 
-def test_what_the_user_has_to_mend_is_one_sentence(common: list[object], cache: Path, tmp_path: Path) -> None:
+def test_user_error_is_reported_in_one_sentence(common: list[object], cache: Path, tmp_path: Path) -> None:
     arguments = [*common, "--set", "base.target_modules=[nothing]", "--results", tmp_path / "results"]
     with pytest.raises(UserError) as here:
         raise invoke(*arguments, "--jobs", 1).exception or AssertionError("it was accepted")

@@ -1,4 +1,4 @@
-"""Runs that are killed at random moments end with the results of an unbroken one."""
+"""Runs that are killed at random times reach the results of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 KILLS = 20
 
 
-def test_killed_runs_end_with_the_results_of_an_unbroken_one(
+def test_killed_runs_reach_the_results_of_an_uninterrupted_one(
     common: list[object], every_step: list[object], tmp_path: Path
 ) -> None:
     arguments = [*common, *every_step, "--methods", "npo-rt,spul", "--trials", 2]
@@ -60,7 +60,7 @@ def test_killed_runs_end_with_the_results_of_an_unbroken_one(
 
 
 def stage(results: Path, cache: Path) -> str:
-    """Roughly where a run is, from what it has left so far; read without MLflow, whose engines a fork would share."""
+    """The rough stage of a run, read from its files without MLflow, whose engines a fork would share."""
     if not list((cache / "base").glob("[!.]*/base.json")):
         return "base"
     with sqlite3.connect(results / "mlflow.db") as connection:

@@ -1,4 +1,4 @@
-"""MLflow servers that are down or break off: the run waits, asks again, or stops with one sentence and can go on."""
+"""MLflow servers that are down or truncate responses: the run waits, retries, or stops and can be resumed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from unlearnbench.tracking.server import ServerDownError
 pytestmark = pytest.mark.slow
 
 
-def until(holds: Callable[[], object], seconds: float) -> None:
-    """Waits until something holds."""
+def until(condition: Callable[[], object], seconds: float) -> None:
+    """Waits until a condition is true."""
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not condition():
         assert time.monotonic() < deadline, "waited for too long"
         time.sleep(0.05)
 
@@ -49,7 +49,7 @@ def test_server_may_be_down_for_a_while(common: list[object], every_step: list[o
     assert all(entry.right for entry in entries)
 
 
-def test_answers_that_break_off_and_silence_lose_nothing(
+def test_truncated_responses_and_silence_lose_no_results(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -36,7 +36,7 @@ def test_two_processes_share_the_cells_and_none_runs_twice(common: list[object],
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_two_processes_meet_a_failing_cell_once(
+def test_failing_cell_is_run_by_only_one_process(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from unlearnbench_methods.ga import GradientAscent
@@ -61,9 +61,7 @@ def test_shards_make_up_the_grid(common: list[object], tmp_path: Path) -> None:
     assert "--shard is '3/2'" in str(wrong)
 
 
-def test_experiment_that_another_process_makes_meanwhile_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_experiment_created_by_another_process_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Store(tmp_path)
     lookups = iter([None])
     original = Store._experiment

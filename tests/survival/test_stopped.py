@@ -1,4 +1,4 @@
-"""Processes that stand still for longer than their leases: another one takes over, and nothing counts as failed."""
+"""Processes that are stopped for longer than their leases: another one takes over, and nothing counts as failed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("moment", ["training", "between trials"])
-def test_process_that_wakes_up_leaves_its_cell_to_the_one_that_took_it_over(
+def test_resumed_process_leaves_its_cell_to_its_successor(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     from unlearnbench_methods.ga import GradientAscent
@@ -54,7 +54,7 @@ def test_process_that_wakes_up_leaves_its_cell_to_the_one_that_took_it_over(
     assert results_of(ended) == results_of(undisturbed)
 
 
-def test_process_that_wakes_up_while_another_one_runs_its_cell_waits_for_it(
+def test_resumed_process_waits_for_the_one_that_runs_its_cell(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from unlearnbench_methods.ga import GradientAscent

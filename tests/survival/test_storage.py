@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
     ],
     ids=["full", "read-only file system", "read-only folder"],
 )
-def test_storage_that_fails_stops_with_one_sentence_and_the_run_goes_on_later(
+def test_storage_errors_stop_the_run_with_one_sentence_and_it_resumes_later(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sentence: str
 ) -> None:
     from unlearnbench.tracking.run import Record
@@ -54,7 +54,7 @@ def test_storage_that_fails_stops_with_one_sentence_and_the_run_goes_on_later(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with little room."""
+    """A separate file system with little space."""
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = subprocess.run(
@@ -66,7 +66,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_disk_that_is_really_full_loses_nothing(common: list[object], small_disk: Path, tmp_path: Path) -> None:
+def test_full_disk_loses_no_results(common: list[object], small_disk: Path, tmp_path: Path) -> None:
     arguments = [*common, "--methods", "spul", "--trials", 0, "--results", small_disk / "results"]
     pid = start([*arguments, "--methods", "ga"], tmp_path / "cache")
     assert exit_code(pid) == 0

@@ -29,7 +29,7 @@ from unlearnbench.tracking.store import Store
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("postgresql://me:s3cret@127.0.0.1:1/studies", "needs a database driver that is not installed"),
+        ("mssql://me:s3cret@127.0.0.1:1/studies", "needs a database driver that is not installed"),
         ("nonsense://me:s3cret@host/studies", "can't be opened"),
         ("sqlite:////nowhere/at/all/studies.db", "can't be opened"),
     ],
@@ -43,7 +43,7 @@ def test_optuna_storage_that_cannot_be_opened_is_reported(url: str, said: str) -
 def test_optuna_storage_is_opened_before_the_plan(model_folder: Path, data_folder: Path, tmp_path: Path) -> None:
     outcome = invoke(
         "run", "--tasks", f"path:{data_folder}", "--models", model_folder, "--methods", "ga",
-        "--results", tmp_path / "results", "--optuna-storage", "postgresql://me:s3cret@127.0.0.1:1/x",
+        "--results", tmp_path / "results", "--optuna-storage", "mssql://me:s3cret@127.0.0.1:1/x",
     )  # fmt: skip
     assert "database driver" in str(outcome.exception)
     assert "Plan" not in outcome.output
@@ -51,7 +51,7 @@ def test_optuna_storage_is_opened_before_the_plan(model_folder: Path, data_folde
 
 def test_missing_database_driver_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs a database driver that is not installed") as refused:
-        Store(tmp_path, "postgresql://me:s3cret@127.0.0.1:1/runs")
+        Store(tmp_path, "mssql://me:s3cret@127.0.0.1:1/runs")
     assert "s3cret" not in str(refused.value)
 
 

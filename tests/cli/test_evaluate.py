@@ -80,7 +80,7 @@ def test_checkpoint_stands_in_the_table_of_the_same_base_model(
     outcome = evaluate(elsewhere, data_folder, results, "--base", model_folder, "--name", "mine")
     assert outcome.exit_code == 0, outcome.output
     assert "cell 1/1" in outcome.output, "the base model has its result"
-    assert "mine (brought)" in " ".join(outcome.output.split())
+    assert "│ mine" in outcome.output
     check_answers(AutoModelForCausalLM.from_pretrained(elsewhere), model_folder, samples_of(results, "mine"))
 
     (block,) = tables(results)

@@ -80,7 +80,7 @@ def attach_result(
         ),
         hyperparameters={name: str(value) for name, value in result.hyperparameters.items()},
         metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
-        measures={metric.item.name: _facts(metric.item) for metric in cell.workplace.metrics},
+        measures={metric.item.name: metric_facts(metric.item) for metric in cell.workplace.metrics},
         versions=_under("version.", facts),
         hardware=_under("hardware.", facts),
         # No settings make again what was made elsewhere.
@@ -91,7 +91,8 @@ def attach_result(
     attach(record, {RESULT: entry.model_dump_json(indent=1)})
 
 
-def _facts(metric: type[Metric]) -> MetricFacts:
+def metric_facts(metric: type[Metric]) -> MetricFacts:
+    """What tables must know of a metric."""
     return MetricFacts(title=metric.title, lower_is_better=metric.lower_is_better, is_share=metric.is_share)
 
 
@@ -149,6 +150,7 @@ def attach_predictions(record: Record, cell: Cell, evaluations: Mapping[str, Eva
                     "answer": evaluation.predictions.answers,
                     "predicted": evaluation.predictions.predicted,
                     "log_probability": evaluation.predictions.log_probabilities,
+                    "answer_tokens": evaluation.predictions.answer_tokens,
                 }
             )
             if evaluation.predictions.written:

@@ -1,7 +1,9 @@
-"""``unlearnbench evaluate``: a model that was made elsewhere on the leaderboard."""
+"""``unlearnbench evaluate``: a model that was made elsewhere on the leaderboard, or a new metric for finished cells."""
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +23,7 @@ from unlearnbench.cli.options import (
 )
 from unlearnbench.config import build_config, read_file
 from unlearnbench.console.safe_text import safe
+from unlearnbench.errors import UserError, nearest
 from unlearnbench.grid.choosing import check_names
 from unlearnbench.plugins import registry
 
@@ -31,9 +34,11 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Checkpoint (a folder or a hub id), or the folder of a PEFT adapter.")],
-    task: Annotated[str, typer.Option(help="Task, with its transfer tasks behind commas, or path:PATH.")],
-    name: Annotated[str, typer.Option(help="Name of its row.")],
+    model: Annotated[
+        str | None, typer.Argument(help="Checkpoint (a folder or a hub id), or the folder of a PEFT adapter.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Task, with its transfer tasks behind commas, or path:PATH.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of its row.")] = None,
     base: Annotated[
         str | None,
         typer.Option(help="Model before unlearning, against which it is measured; an adapter names one."),
@@ -48,12 +53,21 @@ def evaluate(
     results: Results = None,
     tracking_uri: TrackingUri = None,
     config: ConfigFile = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Instead of a model: metrics to compute for the finished cells, behind commas.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Put a model that was made elsewhere on the leaderboard. Nothing is trained.
+    """Put a model that was made elsewhere on the leaderboard, or add metrics to finished cells. Nothing is trained.
 
-    It stands in the table of results on the same rows: give the settings of the run that it is to stand beside.
+    A model stands in the table of results on the same rows: give the settings of the run that it is to stand beside.
     """
+    if metrics is not None:
+        if (model, task, name, base) != (None,) * 4:
+            raise UserError("--metrics is for cells that have finished: leave out MODEL, --task, --name and --base.")
+        raise typer.Exit(_add_metrics(names(metrics) or [], results or Path("results"), tracking_uri, Console()))
+    if model is None or task is None or name is None:
+        raise UserError("name a model, --task and --name; or --metrics and the results folder that is to have them.")
     from unlearnbench.grid.evaluate import Named, configured, name_models
 
     known = registry()
@@ -96,6 +110,29 @@ def _run(config: RunConfig, named: Named, console: Console, quiet: bool) -> int:
     for cell, reason in outcome.failed.items():
         console.print(safe(f"failed: {cell}: {reason}"), markup=False, highlight=False, soft_wrap=True)
     return 1 if outcome.failed else 0
+
+
+def _add_metrics(wanted: list[str], results: Path, tracking_uri: str | None, console: Console) -> int:
+    """Returns the exit code: 0, or 1 if a cell could not get them."""
+    from unlearnbench.cell.further_metrics import add_metrics
+    from unlearnbench.leaderboard.stored import read_entries
+    from unlearnbench.leaderboard.write import write_leaderboard
+    from unlearnbench.tracking.store import Store
+
+    known = registry()
+    print_problems(known)
+    for metric in wanted:
+        if metric not in known.metrics:
+            raise UserError(f"no metric is called {metric!r}: {nearest(metric, known.metrics)}")
+    store = Store.existing(results, tracking_uri)
+    added = add_metrics(store, [known.metrics[metric] for metric in wanted])
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    say(f"{len(added.computed)} cells have {', '.join(wanted)} now, {added.before} had it before; no model was loaded.")
+    for cell, reason in added.lacking.items():
+        say(safe(f"left out: {cell}: {reason}"))
+    written = write_leaderboard(read_entries(store), store.results, failed=list(store.failed_cells().values()))
+    say(safe(f"leaderboard of {store.results}: {', '.join(path.name for path in written)}"))
+    return 1 if added.lacking else 0
 
 
 def _show(console: Console, store: Store, key: str) -> None:

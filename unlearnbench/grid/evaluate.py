@@ -64,8 +64,9 @@ def name_models(named: Named, known: Registry) -> Named:
 def configured(config: RunConfig, named: Named) -> RunConfig:
     """The configuration of a grid that trains nothing: the base model as it is, else the model itself."""
     base = config.base.model_copy(update={"kind": "none"})
-    update = {"models": (named.base or named.model,), "methods": (), "base": base, "oracle": False}
-    return config.model_copy(update=update)
+    # What is only evaluated is the same for every target of forgetting.
+    aimless = {"oracle": False, "forget_target": "zero"}
+    return config.model_copy(update={"models": (named.base or named.model,), "methods": (), "base": base, **aimless})
 
 
 def plan_evaluation(config: RunConfig, known: Registry, named: Named) -> Plan:

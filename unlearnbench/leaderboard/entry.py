@@ -67,6 +67,15 @@ class MetricFacts(Part):
     is_share: bool = True
 
 
+class AddedMetric(Part):
+    """A metric that was computed after the cell had finished, from its stored predictions."""
+
+    name: Name
+    package: str
+    version: str
+    added: AwareDatetime
+
+
 class Entry(Part):
     """The result of one cell: a model, a task, a method (or a reference row) and a seed."""
 
@@ -85,6 +94,7 @@ class Entry(Part):
     measures: dict[str, MetricFacts] = Field(
         default_factory=dict, description="the registered metrics, by name; their values are `{split}_{name}`"
     )
+    added: tuple[AddedMetric, ...] = Field(default=(), description="metrics that were computed later than the rest")
     versions: dict[str, str]
     hardware: dict[str, str]
     config: dict[str, Any] | None = Field(default=None, description="`unlearnbench run --config` runs the cell again")

@@ -183,6 +183,10 @@ def _entry_view(entry: Entry, examples: Examples) -> EntryView:
         "data": entry.data.source,
         "data fingerprint": entry.data.fingerprint,
         "recorded": entry.recorded.isoformat(sep=" "),
+        **{
+            f"metric {one.name}, added later": f"{one.added.isoformat(sep=' ')}, by {one.package} {one.version}"
+            for one in entry.added
+        },
         "key": entry.key,
         **{f"identity, {name}": value for name, value in told(entry.identity)},
         **{f"version of {name}": value for name, value in entry.versions.items()},

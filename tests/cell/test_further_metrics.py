@@ -1,0 +1,156 @@
+"""A metric that is installed after a run: the same numbers and the same keys as if it had been there from the start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+
+import pandas as pd
+import pytest
+from typer.testing import Result
+
+from tests.cli.test_bad_input import sentence_of
+from tests.conftest import invoke
+from unlearnbench import plugins
+from unlearnbench.cell.further_metrics import add_metrics
+from unlearnbench.contract.metrics import Metric, Predictions
+from unlearnbench.leaderboard.check import check_entries
+from unlearnbench.leaderboard.files import open_entries
+from unlearnbench.plugins import Origin, Registered, Registry
+from unlearnbench.tracking.store import Store
+
+pytestmark = pytest.mark.slow
+
+
+class Confidence(Metric):
+    """Mean log-probability of a token of the right answer."""
+
+    name, title, description = "confidence", "Confidence", "For tests."
+    is_share = False
+
+    def compute(self, predictions: Predictions) -> float:
+        pairs = zip(predictions.log_probabilities, predictions.answer_tokens, strict=True)
+        return fmean(value / tokens for value, tokens in pairs)
+
+
+class Exactly(Metric):
+    """Share of the texts that are the right answer."""
+
+    name, title, description, needs_text = "exactly", "Exactly", "For tests.", True
+
+    def compute(self, predictions: Predictions) -> float:
+        return fmean(one == other for one, other in zip(predictions.answers, predictions.written, strict=True))
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, *metrics: type[Metric], version: str = "1") -> None:
+    """Installs a package with these metrics."""
+    plugins.registry.cache_clear()
+    found = plugins.registry()
+    new = {metric.name: Registered(metric, Origin("mine", "my-metrics", version)) for metric in metrics}
+    changed = Registry(found.tasks, found.methods, found.models, {**found.metrics, **new})
+    for module in ("cli.evaluate", "cli.run"):
+        monkeypatch.setattr(f"unlearnbench.{module}.registry", lambda: changed)
+
+
+@pytest.fixture
+def results(model_folder: Path, data_folder: Path, tmp_path: Path) -> Path:
+    assert run(model_folder, data_folder, tmp_path / "results").exit_code == 0
+    return tmp_path / "results"
+
+
+def run(model: Path, data: Path, results: Path) -> Result:
+    settings = [
+        "--set",
+        "base.kind=none",
+        "--set",
+        "ga.epochs=1",
+        "--trials",
+        0,
+        "--keep-models",
+        "--jobs",
+        1,
+        "--quiet",
+    ]
+    return invoke(
+        "run", "--tasks", f"path:{data}", "--models", model, "--methods", "ga", "--results", results, *settings
+    )
+
+
+def test_new_metric_is_that_of_a_run_that_had_it(
+    results: Path, model_folder: Path, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {entry.row: entry for entry in open_entries(str(results))}
+    installed(monkeypatch, Confidence)
+    outcome = invoke("evaluate", "--results", results, "--metrics", "confidence")
+    assert outcome.exit_code == 0, outcome.output
+    assert "2 cells have confidence now, 0 had it before; no model was loaded." in outcome.output
+    after = {entry.row: entry for entry in open_entries(str(results))}
+    assert check_entries(list(after.values())) == []
+    for row, entry in after.items():
+        (added,) = entry.added
+        assert (added.name, added.package, added.version) == ("confidence", "my-metrics", "1")
+        assert before[row].metrics.items() <= entry.metrics.items()
+        assert entry.identity.training == before[row].identity.training
+    markdown = (results / "leaderboard.md").read_text(encoding="utf-8")
+    assert "Confidence" in markdown
+
+    # A run with the metric finds its cells finished, and one elsewhere computes the same numbers.
+    again = run(model_folder, data_folder, results)
+    assert "0 cells to run, 2 finished before" in again.output
+    assert (results / "models" / after["ga"].key).is_dir()
+    assert run(model_folder, data_folder, tmp_path / "other").exit_code == 0
+    fresh = {entry.row: entry for entry in open_entries(str(tmp_path / "other"))}
+    names = [name for name in fresh["ga"].metrics if name.endswith("confidence")]
+    assert len(names) == 4
+    for row, entry in fresh.items():
+        assert entry.key == after[row].key
+        for name in names:
+            assert after[row].metrics[name] == pytest.approx(entry.metrics[name], rel=1e-9)
+
+    assert (
+        "0 cells have confidence now, 2 had it"
+        in invoke("evaluate", "--results", results, "--metrics", "confidence").output
+    )
+    installed(monkeypatch, Confidence, version="2")
+    assert "2 cells have confidence now" in invoke("evaluate", "--results", results, "--metrics", "confidence").output
+    assert [one.version for entry in open_entries(str(results)) for one in entry.added] == ["2", "2"]
+
+
+def test_what_was_not_stored_is_said_and_nothing_is_lost(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = open_entries(str(results))
+    installed(monkeypatch, Exactly, Confidence)
+    outcome = invoke("evaluate", "--results", results, "--metrics", "exactly")
+    assert outcome.exit_code == 1
+    assert outcome.output.count("exactly reads what the model writes, which was not stored and needs the model") == 2
+    for file in results.rglob("test_retain.parquet"):
+        # As an earlier version has written it.
+        pd.read_parquet(file).drop(columns="answer_tokens").to_parquet(file)
+    outcome = invoke("evaluate", "--results", results, "--metrics", "confidence")
+    assert outcome.exit_code == 1
+    assert outcome.output.count("reads the number of tokens of the answers, which was not stored") == 2
+    assert open_entries(str(results)) == before
+
+
+def test_interrupted_addition_is_finished_by_the_same_command(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unlearnbench.tracking.run import Record
+
+    metric = Registered(Confidence, Origin("mine", "my-metrics", "1"))
+    with monkeypatch.context() as killed:
+        killed.setattr(Record, "tags", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            add_metrics(Store.existing(results), [metric])
+    add_metrics(Store.existing(results), [metric])
+    store = Store.existing(results)
+    assert {entry.key for entry in open_entries(str(results))} == set(store.finished_cells())
+
+
+def test_bad_input_gets_one_sentence(results: Path, tmp_path: Path) -> None:
+    wrong = {
+        ("--metrics", "acuracy"): "no metric is called 'acuracy': did you mean 'accuracy'?",
+        ("model", "--metrics", "accuracy"): "leave out MODEL, --task, --name and --base",
+        (): "name a model, --task and --name; or --metrics",
+    }
+    for options, expected in wrong.items():
+        assert expected in sentence_of(invoke("evaluate", *options, "--results", results))
+    nothing = invoke("evaluate", "--metrics", "accuracy", "--results", tmp_path / "nothing")
+    assert "holds no results" in sentence_of(nothing)

@@ -1,0 +1,174 @@
+"""A metric that was installed later, for cells that have finished: from their stored predictions, without a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NoReturn
+
+from unlearnbench.cell.recording import attach, metric_facts
+from unlearnbench.console.safe_text import safe
+from unlearnbench.contract.metrics import Metric, Predictions
+from unlearnbench.errors import UserError, first_line
+from unlearnbench.identity.ids import CellId, EarlierId, EvaluationId, MetricId
+from unlearnbench.leaderboard.entry import AddedMetric, Entry
+from unlearnbench.leaderboard.sets import prefix
+from unlearnbench.leaderboard.stored import entries_by_run, read_predictions
+from unlearnbench.plugins import Registered
+from unlearnbench.tracking.run import Record
+from unlearnbench.tracking.store import KEY, RESULT, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WRITTEN, TOKENS = "written", "answer_tokens"
+TOKENS_LACKING = "it reads the number of tokens of the answers, which was not stored"
+
+
+@dataclass
+class Added:
+    """What became of the metrics in the cells of a results folder.
+
+    Attributes:
+        computed: names of the cells that have them now.
+        before: how many cells had them before.
+        lacking: why a cell could not get one, by its name.
+    """
+
+    computed: list[str] = field(default_factory=list)
+    before: int = 0
+    lacking: dict[str, str] = field(default_factory=dict)
+
+
+class NotStoredError(Exception):
+    """A metric reads what was not stored with a result."""
+
+
+class _NotStored(Sequence[int]):
+    """Stands for the numbers of tokens, which results of an earlier version lack."""
+
+    def __getitem__(self, index: object) -> NoReturn:
+        raise NotStoredError(TOKENS_LACKING)
+
+    def __len__(self) -> NoReturn:
+        raise NotStoredError(TOKENS_LACKING)
+
+
+def add_metrics(store: Store, metrics: Sequence[Registered[type[Metric]]]) -> Added:
+    """Computes metrics for all finished cells of a store that lack them, and records them as if a run had.
+
+    A result then has the key that a run with these metrics looks for, so that it is not run again.
+    """
+    found = Added()
+    for run_id, entry in entries_by_run(store).items():
+        new = [metric for metric in metrics if not _has(entry.identity, metric)]
+        if not new:
+            found.before += 1
+        try:
+            with_new = _with_metrics(store, run_id, entry, new) if new else entry
+        except NotStoredError as error:
+            found.lacking[entry.name] = str(error)
+            continue
+        _record(store, run_id, entry, with_new)
+        found.computed += [entry.name] if new else []
+    return found
+
+
+def metric_id(metric: Registered[type[Metric]]) -> MetricId:
+    """What names the metric and its version."""
+    return MetricId(metric.item.name, metric.origin.package, metric.origin.version)
+
+
+def _has(identity: CellId, metric: Registered[type[Metric]]) -> bool:
+    return all(metric_id(metric) in one.metrics for one in (*identity.splits, *identity.further))
+
+
+def _with_metrics(store: Store, run_id: str, entry: Entry, new: Sequence[Registered[type[Metric]]]) -> Entry:
+    if isinstance(entry.identity.subject, EarlierId):
+        raise NotStoredError("it is a result of version 0.1")
+    numbers: dict[str, float] = {}
+    for one in (*entry.identity.splits, *entry.identity.further):
+        frame = read_predictions(store, run_id, one.name)
+        if frame is None:
+            raise NotStoredError(f"its predictions on {one.name} were not stored, or can't be read")
+        predictions = _predictions(store, run_id, one, frame)
+        for metric in new:
+            numbers[f"{prefix(one.name)}_{metric.item.name}"] = _value(metric.item(), predictions)
+    added = tuple(
+        AddedMetric(name=one.item.name, package=one.origin.package, version=one.origin.version, added=_now())
+        for one in new
+    )
+    names = {metric.item.name for metric in new}
+    return entry.model_copy(
+        update={
+            "identity": replace(
+                entry.identity,
+                splits=tuple(_named(one, new) for one in entry.identity.splits),
+                further=tuple(_named(one, new) for one in entry.identity.further),
+            ),
+            "metrics": {**entry.metrics, **{name: value for name, value in numbers.items() if math.isfinite(value)}},
+            "measures": {**entry.measures, **{metric.item.name: metric_facts(metric.item) for metric in new}},
+            "added": (*(one for one in entry.added if one.name not in names), *added),
+        }
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _named(evaluation: EvaluationId, new: Sequence[Registered[type[Metric]]]) -> EvaluationId:
+    """The evaluation with these metrics, in place of other versions of them."""
+    ids = {one.name: one for one in (*evaluation.metrics, *(metric_id(metric) for metric in new))}
+    return replace(evaluation, metrics=tuple(ids[name] for name in sorted(ids)))
+
+
+def _predictions(store: Store, run_id: str, one: EvaluationId, frame: pd.DataFrame) -> Predictions:
+    """What metrics read, as far as it was stored."""
+    import pandas as pd
+
+    file = store.artifacts.find(run_id, f"predictions/{one.name}.parquet")
+    assert file is not None
+    whole = pd.read_parquet(file)
+    return Predictions(
+        list(frame["answer"]),
+        list(frame["predicted"]),
+        one.labels,
+        one.generic_labels,
+        list(frame["log_probability"]),
+        [int(count) for count in whole[TOKENS]] if TOKENS in whole else _NotStored(),
+        [str(text) for text in whole[WRITTEN]] if WRITTEN in whole else (),
+    )
+
+
+def _value(metric: Metric, predictions: Predictions) -> float:
+    if metric.needs_text and not predictions.written:
+        raise NotStoredError(
+            f"{metric.name} reads what the model writes, which was not stored and needs the model: run the cell again "
+            "with --force"
+        )
+    try:
+        return float(metric.compute(predictions))
+    except NotStoredError as error:
+        raise NotStoredError(f"{metric.name} can't be computed: {error}; run the cell again with --force") from None
+    except Exception as error:
+        raise UserError(safe(f"metric {metric.name} failed: {type(error).__name__}: {first_line(error)}")) from None
+
+
+def _record(store: Store, run_id: str, before: Entry, entry: Entry) -> None:
+    """Writes the result anew; whoever stops in between finishes it with the same command."""
+    record = Record(store.client, run_id, store.artifacts)
+    if entry is not before:
+        record.metrics({name: value for name, value in entry.metrics.items() if name not in before.metrics})
+        attach(record, {RESULT: entry.model_dump_json(indent=1)})
+    models = store.results / "models"
+    (old,) = {run.data.tags[KEY] for run in store.finished_cells().values() if run.info.run_id == run_id}
+    if old == entry.key:
+        return
+    record.tags({KEY: entry.key})
+    if (models / old).is_dir() and not (models / entry.key).exists():
+        # A kept model goes by the key of its result.
+        (models / old).rename(models / entry.key)
+        record.tags({"model.folder": f"models/{entry.key}"})

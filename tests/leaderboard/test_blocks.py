@@ -103,7 +103,7 @@ def test_the_bold_row_is_judged_although_its_predictions_are_unknown() -> None:
     assert "test_forget_accuracy" not in lines["ga"].ties
 
 
-def test_fate_of_the_forget_examples_is_shown() -> None:
+def test_outcomes_of_the_forget_examples_are_shown() -> None:
     markdown = to_markdown(build_blocks(ENTRIES))
     assert "| SPUL | 10.00 | 90.00 | 0.00 | 0.00 |" in markdown
 

@@ -77,7 +77,7 @@ def show(
         _show(
             console,
             f"{task}: test set, for models unlearned on {transfer.unlearned_on}",
-            {"test": Shown(len(all_data.examples), data.examples)},
+            {"test": SplitPreview(len(all_data.examples), data.examples)},
             {"preset": config.preset, "fingerprint": data.fingerprint},
             samples,
         )
@@ -85,15 +85,15 @@ def show(
     ((made, origin),) = choose_tasks(config, known)[0]
     loaded, all_loaded = (load_task(made, origin, some) for some in (config, whole))
     facts = {"preset": config.preset, **loaded.splits.provenance, "fingerprint": loaded.fingerprint}
-    shown: dict[str, Shown] = {
-        name: Shown(len(examples), seen)
+    shown: dict[str, SplitPreview] = {
+        name: SplitPreview(len(examples), seen)
         for (name, examples), (_, seen) in zip(all_loaded.splits.items(), loaded.splits.items(), strict=True)
     }
     _show(console, f"{made.name}: {made.description}", shown, facts, samples)
 
 
 @dataclass(frozen=True)
-class Shown:
+class SplitPreview:
     """A split as the task makes it and as a run sees it.
 
     Attributes:
@@ -104,7 +104,7 @@ class Shown:
     examples: tuple[Example, ...]
 
 
-def _show(console: Console, title: str, splits: dict[str, Shown], facts: dict[str, str], samples: int) -> None:
+def _show(console: Console, title: str, splits: dict[str, SplitPreview], facts: dict[str, str], samples: int) -> None:
     def say(text: str = "") -> None:
         console.print(printable(text, lines=True), markup=False, highlight=False, soft_wrap=True)
 

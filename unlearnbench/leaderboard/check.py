@@ -12,10 +12,9 @@ from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
 from unlearnbench.identity.digest import digest
 from unlearnbench.identity.ids import UNKNOWN
 from unlearnbench.leaderboard.entry import SPLITS, Entry
-from unlearnbench.leaderboard.sets import evaluated, prefix
+from unlearnbench.leaderboard.sets import OUTCOMES, evaluated, prefix
 
 NEEDED_VERSIONS = ("unlearnbench", "torch", "transformers", "python")
-FATES = ("correct", "generic", "other_label", "anything_else")
 
 
 def check_entries(entries: Sequence[Entry]) -> list[str]:
@@ -94,7 +93,7 @@ def _numbers(entry: Entry) -> list[str]:
             problems.append(f"data.sizes says that {split} has no examples")
         elif entry.metrics.get(f"{split}_examples") not in (None, entry.data.sizes[split]):
             problems.append(f"{split}_examples and data.sizes give {split} different numbers of examples")
-    shares = {f"{prefix(name)}_{kind}" for name in evaluated(entry) for kind in ("accuracy", "f1", *FATES)}
+    shares = {f"{prefix(name)}_{kind}" for name in evaluated(entry) for kind in ("accuracy", "f1", *OUTCOMES)}
     for metric, value in entry.metrics.items():
         if metric in shares and not 0 <= value <= 1:
             problems.append(f"{metric} is {value}, but must be between 0 and 1")

@@ -19,6 +19,7 @@ from unlearnbench.leaderboard.overall_render import overall_markdown
 from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.published import SOURCE, paper_lines
 from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF
+from unlearnbench.leaderboard.sets import OUTCOMES
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 from unlearnbench.leaderboard.terminal import fitting
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
@@ -76,7 +77,7 @@ def _markdown_block(block: Block, with_paper: bool) -> str:
     rows.insert(1, ["---"] + ["---:"] * len(shown))
     parts = [f"## {escape(heading(block))}\n", *("| " + " | ".join(row) + " |" for row in rows)]
     parts += [f"\n{' '.join([seeds_note(block), *map(escape, [*block.notes, *tuning_notes(block)])])}"]
-    parts += [*_every_seed(block), *_fate(block)]
+    parts += [*_every_seed(block), *_outcomes(block)]
     if published:
         parts.append(
             f"\nRows marked (paper) are published numbers for LLaMA-2-7B on the whole task ({SOURCE}); they were "
@@ -114,15 +115,12 @@ def seed_texts(column: Column, line: Line, block: Block) -> list[str]:
     return [column.write(values[seed]) if seed in values else "" for seed in block.seeds]
 
 
-FATES = ("correct", "generic", "other_label", "anything_else")
-
-
-def _fate(block: Block) -> list[str]:
+def _outcomes(block: Block) -> list[str]:
     """A second, small table: what became of the test forget examples."""
-    rows = ["", "| test forget answered | " + " | ".join(fate.replace("_", " ") for fate in FATES) + " |"]
-    rows.append("| --- |" + " ---: |" * len(FATES))
+    rows = ["", "| test forget answered | " + " | ".join(outcome.replace("_", " ") for outcome in OUTCOMES) + " |"]
+    rows.append("| --- |" + " ---: |" * len(OUTCOMES))
     for line in block.lines:
-        values = [line.mean.get(f"test_forget_{fate}") for fate in FATES]
+        values = [line.mean.get(f"test_forget_{outcome}") for outcome in OUTCOMES]
         if None not in values:
             shown = " | ".join(percent(value) for value in values if value is not None)
             rows.append(f"| {escape(line.title)} | {shown} |")

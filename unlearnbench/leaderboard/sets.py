@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 
+# What an answer can be, as shares of a set: right, a generic label, another label of the task, or something else.
+OUTCOMES = ("correct", "generic", "other_label", "anything_else")
+
 
 def prefix(name: str) -> str:
     """What the metrics of a split or transfer task begin with."""

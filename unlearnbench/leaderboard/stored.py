@@ -10,7 +10,7 @@ from unlearnbench.console.safe_text import printable, safe
 from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
 from unlearnbench.identity.digest import digest
 from unlearnbench.leaderboard.entry import SPLITS, Entry
-from unlearnbench.leaderboard.shown import Shown
+from unlearnbench.leaderboard.preview import ExamplePreview
 from unlearnbench.tracking.store import RESULT, Store
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
-def read_examples(store: Store) -> dict[str, list[Shown]]:
+def read_examples(store: Store) -> dict[str, list[ExamplePreview]]:
     """A few test examples of every method's cell with the base model's answer and its own, by cell key."""
     entries = entries_by_run(store)
     bases = {_place(entry): run_id for run_id, entry in entries.items() if entry.row == BASE}
@@ -71,7 +71,7 @@ def _place(entry: Entry) -> str:
     return digest((entry.identity.references, entry.seed))
 
 
-def _shown(store: Store, entry: Entry, base: str, run_id: str) -> list[Shown]:
+def _shown(store: Store, entry: Entry, base: str, run_id: str) -> list[ExamplePreview]:
     shown = []
     evaluated = [one.name for one in (*entry.identity.splits, *entry.identity.further)]
     for split in sorted(evaluated):
@@ -84,7 +84,9 @@ def _shown(store: Store, entry: Entry, base: str, run_id: str) -> list[Shown]:
         for index in range(0, len(after), step)[:SHOWN_PER_SPLIT]:
             row = after.iloc[index]
             text = row.text if len(row.text) <= LONGEST_SHOWN else f"{row.text[:LONGEST_SHOWN]} …"
-            shown.append(Shown(split.replace("_", " "), text, row.answer, before.predicted[index], row.predicted))
+            shown.append(
+                ExamplePreview(split.replace("_", " "), text, row.answer, before.predicted[index], row.predicted)
+            )
     return shown
 
 

@@ -10,8 +10,8 @@ from unlearnbench.leaderboard.blocks import build_blocks
 from unlearnbench.leaderboard.columns import find_column
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.files import to_csv, to_json
+from unlearnbench.leaderboard.preview import Examples
 from unlearnbench.leaderboard.render import to_markdown
-from unlearnbench.leaderboard.shown import Examples
 from unlearnbench.storage.whole import write_whole
 from unlearnbench.tracking.store import Failure
 

@@ -26,7 +26,7 @@ METRICS = [TRADE_OFF, *(f"{split}_{metric}" for split in SPLITS for metric in ("
 
 
 @dataclass(frozen=True)
-class Found:
+class PointResult:
     """Means over the seeds of one point.
 
     Attributes:
@@ -50,7 +50,7 @@ class Found:
     paper: bool = False
 
 
-def collect(points: Sequence[tuple[Point, set[str]]], entries: Sequence[Entry]) -> list[Found]:
+def collect(points: Sequence[tuple[Point, set[str]]], entries: Sequence[Entry]) -> list[PointResult]:
     """The entries of each point (given with the keys of its cells) over seeds."""
     ordered = sorted(entries, key=lambda entry: -1 if entry.seed is None else entry.seed)
     found = []
@@ -80,11 +80,11 @@ def _yardstick(entry: Entry, beside: Sequence[Entry]) -> Yardstick:
     return Yardstick(bases, oracles, table.target, max(len(one.labels) for one in table.splits))
 
 
-def _found(point: Point, entries: Sequence[Entry]) -> Found:
+def _found(point: Point, entries: Sequence[Entry]) -> PointResult:
     first = entries[0]
     shared = [metric for metric in METRICS if all(metric in entry.metrics for entry in entries)]
     values = {metric: [entry.metrics[metric] for entry in entries] for metric in shared}
-    return Found(
+    return PointResult(
         {} if first.row in REFERENCE_ROWS else point.values,
         first.task,
         first.model,
@@ -98,7 +98,7 @@ def _found(point: Point, entries: Sequence[Entry]) -> Found:
     )
 
 
-def published(study: Study, tasks: set[str], rows: set[str]) -> list[Found]:
+def published(study: Study, tasks: set[str], rows: set[str]) -> list[PointResult]:
     """The paper's numbers of the same study, for the rows that ours has."""
     if study.paper_table is None:
         return []
@@ -107,7 +107,7 @@ def published(study: Study, tasks: set[str], rows: set[str]) -> list[Found]:
         if record["task"] not in tasks or ROWS[str(record["method"])] not in rows:
             continue
         found.append(
-            Found(
+            PointResult(
                 {name: record[name] for name in study.columns},
                 str(record["task"]),
                 str(record["model"]),
@@ -126,7 +126,7 @@ def published(study: Study, tasks: set[str], rows: set[str]) -> list[Found]:
     return found
 
 
-def to_frame(study: Study, found: Sequence[Found]) -> pd.DataFrame:
+def to_frame(study: Study, found: Sequence[PointResult]) -> pd.DataFrame:
     """Every line with its numbers."""
     import pandas as pd
 
@@ -151,7 +151,7 @@ def to_frame(study: Study, found: Sequence[Found]) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def to_markdown(study: Study, found: Sequence[Found]) -> str:
+def to_markdown(study: Study, found: Sequence[PointResult]) -> str:
     """A table in percent, as the paper's."""
     columns = [name for name in study.columns if name != "model"]
     titles = [
@@ -185,7 +185,7 @@ def to_markdown(study: Study, found: Sequence[Found]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _every_seed(found: Sequence[Found], columns: Sequence[str]) -> list[str]:
+def _every_seed(found: Sequence[PointResult], columns: Sequence[str]) -> list[str]:
     """Intervals and every seed's value of the test accuracies."""
     metrics = ("test_retain_accuracy", "test_forget_accuracy")
     heads = [
@@ -210,17 +210,17 @@ def _every_seed(found: Sequence[Found], columns: Sequence[str]) -> list[str]:
     return [*lines, "", "In brackets: 95 % intervals, over seeds and test examples."]
 
 
-def _percent(line: Found, metric: str) -> str:
+def _percent(line: PointResult, metric: str) -> str:
     if metric not in line.mean:
         return ""
     spread = f" ± {100 * line.spread[metric]:.2f}" if metric in line.spread else ""
     return f"{100 * line.mean[metric]:.2f}{spread}"
 
 
-def _averages(columns: Sequence[str], found: Sequence[Found]) -> list[str]:
+def _averages(columns: Sequence[str], found: Sequence[PointResult]) -> list[str]:
     """Each point over all tasks and methods, if there are several: mean trade-off, and mean spread over seeds."""
     methods = [line for line in found if line.row not in REFERENCE_ROWS and not line.paper and TRADE_OFF in line.mean]
-    groups: dict[tuple[float | str, ...], list[Found]] = defaultdict(list)
+    groups: dict[tuple[float | str, ...], list[PointResult]] = defaultdict(list)
     for line in methods:
         groups[tuple(line.values.get(name, line.model) for name in columns)].append(line)
     most = max(map(len, groups.values()), default=0)

@@ -10,13 +10,13 @@ import altair as alt
 from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.page.charts import PALETTE, SHAPES
-from unlearnbench.studies.outcome import TRADE_OFF, Found
+from unlearnbench.studies.outcome import TRADE_OFF, PointResult
 from unlearnbench.studies.points import Study
 
 RETAIN, FORGET = "test_retain_accuracy", "test_forget_accuracy"
 
 
-def draw(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:
+def draw(study: Study, found: Sequence[PointResult]) -> alt.TopLevelMixin:
     """The study's picture: heat maps over two numbers, curves over one, points over names."""
     ours = [line for line in found if not line.paper]
     if len(study.columns) == 2:
@@ -28,7 +28,7 @@ def draw(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:
     return _curves(study, [line for line in ours if line.row not in REFERENCE_ROWS])
 
 
-def _heat_maps(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:
+def _heat_maps(study: Study, found: Sequence[PointResult]) -> alt.TopLevelMixin:
     x, y = study.columns[::-1]
     return alt.hconcat(
         *(
@@ -38,7 +38,7 @@ def _heat_maps(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:
     ).resolve_scale(color="independent")
 
 
-def _heat_map(found: Sequence[Found], x: str, y: str, metric: str, title: str) -> alt.TopLevelMixin:
+def _heat_map(found: Sequence[PointResult], x: str, y: str, metric: str, title: str) -> alt.TopLevelMixin:
     values: list[dict[str, Any]] = [
         {**line.values, "value": 100 * line.mean[metric], "panel": _panel(line)} for line in found
     ]
@@ -54,7 +54,7 @@ def _heat_map(found: Sequence[Found], x: str, y: str, metric: str, title: str) -
     return layered.facet(row=alt.Row("panel:N", title=None)).properties(title=title)
 
 
-def _curves(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:
+def _curves(study: Study, found: Sequence[PointResult]) -> alt.TopLevelMixin:
     (x,) = study.columns
     values = [
         {
@@ -84,7 +84,7 @@ def _curves(study: Study, found: Sequence[Found]) -> alt.TopLevelMixin:
     return layered.facet(facet=alt.Facet("panel:N", title=None), columns=2)
 
 
-def _by_model(found: Sequence[Found]) -> alt.TopLevelMixin:
+def _by_model(found: Sequence[PointResult]) -> alt.TopLevelMixin:
     values = [
         {
             "model": line.model,
@@ -113,13 +113,13 @@ def _by_model(found: Sequence[Found]) -> alt.TopLevelMixin:
     )
 
 
-def _reach(line: Found, metric: str) -> tuple[float, float]:
+def _reach(line: PointResult, metric: str) -> tuple[float, float]:
     """The 95 % interval; on training splits, which have none, the standard deviation over seeds."""
     spread = line.spread.get(metric, 0.0)
     return line.intervals.get(metric, (line.mean[metric] - spread, line.mean[metric] + spread))
 
 
-def _by_budget(found: Sequence[Found]) -> alt.TopLevelMixin:
+def _by_budget(found: Sequence[PointResult]) -> alt.TopLevelMixin:
     values = [
         {
             **line.values,
@@ -150,7 +150,7 @@ def _by_budget(found: Sequence[Found]) -> alt.TopLevelMixin:
     return layered.facet(facet=alt.Facet("panel:N", title=None), columns=2)
 
 
-def _panel(line: Found) -> str:
+def _panel(line: PointResult) -> str:
     return f"{line.title}, {line.task}, {line.model}"
 
 

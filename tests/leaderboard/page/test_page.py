@@ -13,7 +13,7 @@ from unlearnbench.leaderboard.blocks import build_blocks
 from unlearnbench.leaderboard.entry import TrialEntry
 from unlearnbench.leaderboard.page.charts import charts
 from unlearnbench.leaderboard.page.page import to_html
-from unlearnbench.leaderboard.shown import Shown
+from unlearnbench.leaderboard.preview import ExamplePreview
 
 HOSTILE = "<img src=x onerror=\"document.title='broken'\">"
 TRIALS = (
@@ -27,7 +27,7 @@ TRIALS = (
 def page_text() -> str:
     evil = entry("evil", 0.5, 0.6, title=HOSTILE, hyperparameters={HOSTILE: "</script>"})
     entries = [*ENTRIES[1:], ENTRIES[0].model_copy(update={"trials": TRIALS}), evil]
-    shown = {ENTRIES[0].key: [Shown("test forget", f"a film {HOSTILE}", "positive", "positive", "neutral")]}
+    shown = {ENTRIES[0].key: [ExamplePreview("test forget", f"a film {HOSTILE}", "positive", "positive", "neutral")]}
     return to_html(build_blocks(entries), shown, with_paper=True)
 
 

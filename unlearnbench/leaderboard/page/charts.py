@@ -22,7 +22,7 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 ANCHOR_COLOUR = "#888888"
 STEP = 22
 RETAIN, FORGET = "test_retain_accuracy", "test_forget_accuracy"
-FATES = {
+OUTCOMES = {
     "correct": ("right", "#D55E00"),
     "generic": ("a generic label", "#009E73"),
     "other_label": ("another label", "#56B4E9"),
@@ -184,10 +184,10 @@ def mean_curve(curves: Sequence[Curve]) -> list[tuple[float, float, float]]:
 def forgotten_chart(block: Block) -> alt.TopLevelMixin | None:
     """What the test forget examples were answered with, as shares."""
     shares = [
-        {"title": line.title, "order": order, "answer": label, "share": 100 * line.mean[f"test_forget_{fate}"]}
+        {"title": line.title, "order": order, "answer": label, "share": 100 * line.mean[f"test_forget_{outcome}"]}
         for line in block.lines
-        for order, (fate, (label, _)) in enumerate(FATES.items())
-        if f"test_forget_{fate}" in line.mean
+        for order, (outcome, (label, _)) in enumerate(OUTCOMES.items())
+        if f"test_forget_{outcome}" in line.mean
     ]
     if not shares:
         return None
@@ -202,7 +202,7 @@ def forgotten_chart(block: Block) -> alt.TopLevelMixin | None:
                 "answer:N",
                 title="answered with",
                 scale=alt.Scale(
-                    domain=[label for label, _ in FATES.values()], range=[colour for _, colour in FATES.values()]
+                    domain=[label for label, _ in OUTCOMES.values()], range=[colour for _, colour in OUTCOMES.values()]
                 ),
             ),
             tooltip=["title:N", "answer:N", alt.Tooltip("share:Q", format=".2f")],

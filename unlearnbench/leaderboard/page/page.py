@@ -17,9 +17,9 @@ from unlearnbench.console.safe_text import printable
 from unlearnbench.leaderboard.blocks import Block
 from unlearnbench.leaderboard.overall import overall
 from unlearnbench.leaderboard.page.view import chart_specs, overall_view, view
+from unlearnbench.leaderboard.preview import Examples
 from unlearnbench.leaderboard.published import SOURCE
 from unlearnbench.leaderboard.render import NOTE
-from unlearnbench.leaderboard.shown import Examples
 from unlearnbench.tracking.store import Failure
 
 CAPTIONS = {

@@ -19,10 +19,10 @@ from unlearnbench.leaderboard.overall import Overall
 from unlearnbench.leaderboard.overall_render import cells, heads, note
 from unlearnbench.leaderboard.page.charts import Spec, charts, rank_chart
 from unlearnbench.leaderboard.percent import percent
+from unlearnbench.leaderboard.preview import ExamplePreview, Examples
 from unlearnbench.leaderboard.published import paper_lines
 from unlearnbench.leaderboard.render import heading, seeds_note
 from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF
-from unlearnbench.leaderboard.shown import Examples, Shown
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
 
 
@@ -51,7 +51,7 @@ class EntryView:
     command: str
     config: str
     trials: Sequence[Sequence[str]]
-    examples: Sequence[Shown]
+    examples: Sequence[ExamplePreview]
 
 
 @dataclass(frozen=True)

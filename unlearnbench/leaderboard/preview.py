@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Shown:
+class ExamplePreview:
     """One test example.
 
     Attributes:
@@ -22,4 +22,4 @@ class Shown:
 
 
 # Examples by entry key.
-Examples = Mapping[str, Sequence[Shown]]
+Examples = Mapping[str, Sequence[ExamplePreview]]

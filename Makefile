@@ -9,13 +9,13 @@ ARGS ?=
 bench: $(VENV)/.installed
 	$(VENV)/bin/unlearnbench run --tasks all --methods all $(ARGS)
 
-test: $(VENV)/.installed
+test: $(VENV)/.installed $(VENV)/.browser
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict --site-dir build/site
-	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
+	UNLEARNBENCH_TESTS_NEED="$$(cat $(VENV)/.browser)" $(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 # What one runs while working: everything that answers in seconds.
 test-fast: $(VENV)/.installed
@@ -25,6 +25,13 @@ test-fast: $(VENV)/.installed
 mutants: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.mutants run $(ARGS)
 	$(VENV)/bin/python -m benchmarks.mutants page
+
+# Tests of pages need Chromium: the system's, or Playwright's own. Where neither can be had they are skipped; where one is
+# there, they fail if they can't use it.
+$(VENV)/.browser: $(VENV)/.installed
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	|| $(VENV)/bin/playwright install chromium; \
+	then echo chromium > $@; else echo "no Chromium can be had here: tests of pages are skipped" >&2; : > $@; fi
 
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve

@@ -92,3 +92,22 @@ def test_worker_without_a_cell_trains_trials_of_another(model_folder: Path, data
     assert any(AHEAD in run.data.tags for run in trials[0]), "one worker did everything"
     values = [{run.data.params["learning_rate"]: run.data.metrics["objective"] for run in found} for found in trials]
     assert values[0] == values[1]
+
+
+def test_credentials_reach_workers_with_the_work_and_not_by_the_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    from unlearnbench.processes.ray import ENVIRONMENT, _Actor, credentials
+
+    secret = {"MLFLOW_TRACKING_PASSWORD": "made up", "AWS_SECRET_ACCESS_KEY": "too", "HF_TOKEN": "and this"}
+    for name, value in {**secret, "UNRELATED": "kept here"}.items():
+        monkeypatch.setenv(name, value)
+    found = credentials()
+    assert secret.items() <= found.items()
+    assert "UNRELATED" not in found
+    # Ray shows on its pages what surroundings a cluster is asked for.
+    assert not found.keys() & set(ENVIRONMENT)
+    for name in secret:
+        monkeypatch.delenv(name)
+    _Actor(0, None, None, found)  # type: ignore[arg-type]
+    assert {name: os.environ[name] for name in secret} == secret
+    for name in found:
+        monkeypatch.setenv(name, found[name])

@@ -6,6 +6,7 @@ Ray places them; their work is scheduled like that of processes on one machine.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,10 @@ from unlearnbench.processes.worker import Setup, Worker, stopped
 
 # Environment variables that the workers need.
 ENVIRONMENT = ("UNLEARNBENCH_CACHE", "UNLEARNBENCH_DATA_ROOT", "HF_HOME", "HF_HUB_OFFLINE", *WAIT_SETTINGS)
+# What a process needs to reach MLflow's server, its artefacts, databases and the hub. Some of it is secret: it travels
+# with the work, since Ray's own pages show the surroundings that a cluster is asked for.
+CREDENTIALS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+CREDENTIALS_OF = ("MLFLOW_", "AWS_", "AZURE_", "GOOGLE_", "PG")
 EVENTS_EVERY_SECONDS = 0.1
 
 
@@ -53,6 +58,11 @@ def connect(address: str | None, gpus_per_cell: float) -> int:
     return max(1, int(min(slots, resources["GPU"] / gpus_per_cell) if gpus_per_cell else slots))
 
 
+def credentials() -> dict[str, str]:
+    """This process's environment variables for MLflow's server, artefact stores, databases and the hub."""
+    return {name: value for name, value in os.environ.items() if name in CREDENTIALS or name.startswith(CREDENTIALS_OF)}
+
+
 def settled_there(config: ModelConfig, gpus_per_cell: float) -> ModelConfig:
     """The settings with "auto" resolved on a worker, so that all machines compute the same; call `connect` first."""
     import ray
@@ -71,6 +81,7 @@ class RayWorkers:
 
         self._ray = ray
         self._setup = ray.put(setup)
+        self._credentials = ray.put(credentials())
         self._events = Queue(actor_options={"num_cpus": 0})
         self._actor = ray.remote(num_cpus=1, num_gpus=gpus_per_cell)(_Actor)
         self._actors: dict[int, Any] = {}
@@ -90,7 +101,7 @@ class RayWorkers:
         self._events.shutdown(force=True)
 
     def restart(self, worker: int) -> None:
-        self._actors[worker] = self._actor.remote(worker, self._setup, self._events)
+        self._actors[worker] = self._actor.remote(worker, self._setup, self._events, self._credentials)
         self._pending[self._actors[worker].start.remote()] = worker
 
     def give(self, worker: int, order: Order) -> None:
@@ -112,8 +123,9 @@ class RayWorkers:
 class _Actor:
     """A worker on some machine of the cluster."""
 
-    def __init__(self, number: int, setup: Setup, events: Any) -> None:
+    def __init__(self, number: int, setup: Setup, events: Any, credentials: Mapping[str, str]) -> None:
         self._number, self._setup, self._events = number, setup, events
+        os.environ.update(credentials)
 
     def start(self) -> Message:
         """Imports modules and opens the store."""

@@ -21,6 +21,7 @@ from unlearnbench.config import dump_experiment
 from unlearnbench.contract.metrics import Metric, confusion_counts
 from unlearnbench.contract.rows import VANILLA
 from unlearnbench.leaderboard.entry import CurvePointEntry, DataFacts, Entry, MetricFacts, TrialEntry
+from unlearnbench.leaderboard.leaks import FORGET, kept
 from unlearnbench.tracking.run import Record
 from unlearnbench.tracking.store import KEY, RESULT, SEARCH, TRAINING, TUNED_ON
 
@@ -86,6 +87,7 @@ def attach_result(
         # No settings make again what was made elsewhere.
         config=None if cell.brought else shared_settings(cell),
         right={name: _flags(evaluation) for name, evaluation in result.tested.items()},
+        log_probabilities=kept(result.evaluations[FORGET].predictions.log_probabilities),
         trials=tuple(_trial(trial, curves.get(trial.number, "[]")) for trial in result.trained_here),
     )
     attach(record, {RESULT: entry.model_dump_json(indent=1)})

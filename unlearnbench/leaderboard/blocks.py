@@ -11,6 +11,7 @@ from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.identity.ids import ForgetTarget
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
+from unlearnbench.leaderboard.leaks import leaks_of
 from unlearnbench.leaderboard.learned import learned_notes
 from unlearnbench.leaderboard.measures import Measured, lower_is_better, measured
 from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF, UNJUDGED, scores_of
@@ -150,10 +151,10 @@ def _rank(line: Line, sort: str, falling: bool) -> tuple[int, float, str]:
 
 
 def with_scores(entry: Entry, yardstick: Yardstick) -> Entry:
-    """Adds the trade-off on the test splits, relative to the base model of the same seed, and over-forgetting.
+    """Adds the trade-off on the test splits, relative to the base model of the same seed, over-forgetting, and leak@k.
 
     Without a base model, if it never learned its training rows, or if the target says nothing there is no trade-off;
-    without a level to compare with no over-forgetting.
+    without a level to compare with no over-forgetting; without log-probabilities no leak@k.
     """
     forget, retain = (entry.metrics[f"test_{split}_accuracy"] for split in ("forget", "retain"))
     base, scale, level = yardstick.base(entry.seed), yardstick.scale(entry.seed), yardstick.level(entry.seed)
@@ -162,6 +163,7 @@ def with_scores(entry: Entry, yardstick: Yardstick) -> Entry:
         found[TRADE_OFF] = trade_off(forget, retain, base.metrics["test_retain_accuracy"], scale)
     if level is not None:
         found[OVER_FORGETTING] = over_forgetting(forget, level)
+    found |= {metric: score.mean for metric, score in leaks_of([entry]).items()}
     return entry.model_copy(update={"metrics": {**entry.metrics, **found}}) if found else entry
 
 

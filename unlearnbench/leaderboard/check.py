@@ -112,6 +112,11 @@ def _predictions(entry: Entry) -> list[str]:
         share = flags.count("1") / len(flags) if flags else 0.0
         if not flags or len(flags) != examples:
             problems.append(f"right.{name} has {len(flags)} flags, but the split {examples} examples")
+        elif name in entry.log_probabilities and len(entry.log_probabilities[name]) != len(flags):
+            problems.append(
+                f"log_probabilities.{name} has {len(entry.log_probabilities[name])} numbers, but right.{name} "
+                f"{len(flags)} flags"
+            )
         elif accuracy is None or abs(share - accuracy) > 1e-6:
             problems.append(f"right.{name} makes an accuracy of {share:.4f}, but {start}_accuracy is {accuracy}")
     return problems

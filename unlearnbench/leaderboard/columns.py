@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.entry import SPLITS
+from unlearnbench.leaderboard.leaks import SAMPLES, leak_metric
 from unlearnbench.leaderboard.measures import Measured
 from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF
@@ -122,6 +123,12 @@ def own_metrics(block: Block, *, tested: bool = False) -> list[Column]:
     """
     own = [measured for measured in block.measures if not measured.is_built_in]
     return [_score(measured) for measured in own if not (tested and measured.rows.startswith("train_"))]
+
+
+def leak_columns(block: Block) -> list[Column]:
+    """The columns of leak@k, which stand in a table of their own."""
+    columns = [Column(f"leak@{samples} ↓", leak_metric(samples), percent) for samples in SAMPLES]
+    return [column for column in columns if _has(column.metric, block)]
 
 
 def find_column(name: str, blocks: Sequence[Block]) -> Column:

@@ -22,6 +22,7 @@ Flags = Annotated[str, StringConstraints(pattern="^[01]*$")]
 # Beyond these, sums and tables overflow; no measurement comes near.
 Number = Annotated[FiniteFloat, Field(ge=-1e18, le=1e18)]
 LARGEST_COUNT, LONGEST_NAME = 2**53, 500
+LogProbability = Annotated[FiniteFloat, Field(le=0)]
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 
@@ -101,6 +102,10 @@ class Entry(Part):
     right: dict[str, Flags] = Field(
         default_factory=dict,
         description="by test split or transfer task: 1 for each right prediction, in the data's order",
+    )
+    log_probabilities: dict[str, tuple[LogProbability, ...]] = Field(
+        default_factory=dict,
+        description="of the right answers to the test forget examples, the sum over their tokens, in the data's order",
     )
     trials: tuple[TrialEntry, ...] = ()
 

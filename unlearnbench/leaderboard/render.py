@@ -11,7 +11,7 @@ from unlearnbench.console.private import without_places
 from unlearnbench.identity.ids import ZERO
 from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.columns import BEST, TIE, Column, columns, own_metrics
+from unlearnbench.leaderboard.columns import BEST, TIE, Column, columns, leak_columns, own_metrics
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.markdown import escape
 from unlearnbench.leaderboard.overall import overall
@@ -77,7 +77,7 @@ def _markdown_block(block: Block, with_paper: bool) -> str:
     rows.insert(1, ["---"] + ["---:"] * len(shown))
     parts = [f"## {escape(heading(block))}\n", *("| " + " | ".join(row) + " |" for row in rows)]
     parts += [f"\n{' '.join([seeds_note(block), *map(escape, [*block.notes, *tuning_notes(block)])])}"]
-    parts += [*_every_seed(block), *_outcomes(block)]
+    parts += [*_every_seed(block), *_outcomes(block), *_leaks(block)]
     if published:
         parts.append(
             f"\nRows marked (paper) are published numbers for LLaMA-2-7B on the whole task ({SOURCE}); they were "
@@ -125,6 +125,25 @@ def _outcomes(block: Block) -> list[str]:
             shown = " | ".join(percent(value) for value in values if value is not None)
             rows.append(f"| {escape(line.title)} | {shown} |")
     return rows if len(rows) > 3 else []
+
+
+LEAK_NOTE = (
+    "leak@k: the chance that at least one of k answers, sampled at temperature 1, begins with the right answer to a "
+    "test forget example: 1 - (1 - p)^k from its probability p, mean over examples; nothing is sampled. 95 % intervals."
+)
+
+
+def _leaks(block: Block) -> list[str]:
+    """A table of leak@k with intervals."""
+    shown = leak_columns(block)
+    if not shown:
+        return []
+    rows = ["", f"| test forget | {' | '.join(column.title for column in shown)} |", "| --- |" + " ---: |" * len(shown)]
+    for line in block.lines:
+        if shown[0].metric in line.intervals:
+            texts = [f"{column.write(line.mean[column.metric])} ({column.interval(line)})" for column in shown]
+            rows.append(f"| {escape(line.title)} | {' | '.join(texts)} |")
+    return [*rows, f"\n{LEAK_NOTE}"]
 
 
 def to_terminal(block: Block, width: int) -> list[Table]:

@@ -11,13 +11,14 @@ from unlearnbench.contract.objective import ForgetScale, over_forgetting, trade_
 from unlearnbench.identity.ids import ZERO
 from unlearnbench.leaderboard.accuracies import accuracy, flags, metric_name, shares, size
 from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.leaks import LEAKS, leaks_of
 from unlearnbench.leaderboard.sets import transfer_tasks
 from unlearnbench.leaderboard.statistics import Floats, Score
 from unlearnbench.leaderboard.yardstick import Yardstick
 
 TRADE_OFF, OVER_FORGETTING = "trade_off", "over_forgetting"
-# Scores by which no method is better than another: who forgets nothing does not forget too much either.
-UNJUDGED = frozenset({OVER_FORGETTING})
+# Scores without marks: who forgets nothing does not forget too much either, and what leaks hangs on the target.
+UNJUDGED = LEAKS | {OVER_FORGETTING}
 FORGET, RETAIN = "test_forget", "test_retain"
 
 
@@ -113,7 +114,7 @@ def scores_of(entries: Sequence[Entry], yardstick: Yardstick) -> dict[str, Score
     """
     entries = sorted(entries, key=lambda entry: -1 if entry.seed is None else entry.seed)
     splits = [name for name in _judged(entries) if all(size(entry, name) > 0 for entry in entries)]
-    found = {metric_name(split): accuracy(entries, split) for split in splits}
+    found = {metric_name(split): accuracy(entries, split) for split in splits} | leaks_of(entries)
     if {FORGET, RETAIN} <= set(splits):
         if all(yardstick.base(entry.seed) and yardstick.scale(entry.seed) for entry in entries):
             found[TRADE_OFF] = _trade_off(entries, yardstick)

@@ -10,6 +10,7 @@ from unlearnbench.console.safe_text import printable, safe
 from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
 from unlearnbench.identity.digest import digest
 from unlearnbench.leaderboard.entry import SPLITS, Entry
+from unlearnbench.leaderboard.leaks import FORGET, kept
 from unlearnbench.leaderboard.preview import ExamplePreview
 from unlearnbench.tracking.store import RESULT, Store
 
@@ -31,7 +32,15 @@ def read_entries(store: Store) -> list[Entry]:
 def entries_by_run(store: Store) -> dict[str, Entry]:
     """Like `read_entries`, by the id of the run that holds them."""
     found = {run.info.run_id: _read(store, run.info.run_id) for run in store.finished_cells().values()}
-    return {run_id: entry for run_id, entry in found.items() if entry is not None}
+    return {run_id: _with_probabilities(store, run_id, entry) for run_id, entry in found.items() if entry is not None}
+
+
+def _with_probabilities(store: Store, run_id: str, entry: Entry) -> Entry:
+    """The entry, with log-probabilities from the stored predictions if it is older than they are in entries."""
+    frame = None if entry.log_probabilities else read_predictions(store, run_id, FORGET)
+    if frame is None or len(frame) != len(entry.right.get(FORGET, "")):
+        return entry
+    return entry.model_copy(update={"log_probabilities": kept(frame.log_probability.tolist())})
 
 
 def _read(store: Store, run_id: str) -> Entry | None:

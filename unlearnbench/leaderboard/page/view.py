@@ -13,7 +13,7 @@ from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.identity.differences import told
 from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.columns import BEST, Column, columns, own_metrics
+from unlearnbench.leaderboard.columns import BEST, Column, columns, leak_columns, own_metrics
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.overall import Overall
 from unlearnbench.leaderboard.overall_render import cells, heads, note
@@ -106,6 +106,9 @@ class BlockView:
     charts: Mapping[str, Spec]
 
 
+LEAKS_TITLE = "Chance that one of k sampled answers to a test forget example is right"
+
+
 def view(block: Block, number: int, examples: Examples, with_paper: bool) -> BlockView:
     """The block as the page shows it."""
     shown = columns(block)
@@ -113,6 +116,7 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
     first = [column for column in shown if column.metric in scores or column.metric.endswith("_accuracy")]
     own = [column for column in own_metrics(block) if column not in first]
     others = [column for column in shown if column not in first + own]
+    leaks = leak_columns(block)
     published = paper_lines(block.task) if with_paper else []
     lines = [*block.lines, *published]
     return BlockView(
@@ -124,6 +128,7 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
             TableView("Accuracy", *_table(first, lines, number, examples)),
             *([TableView("Further metrics", *_table(own, lines, number, examples))] if own else []),
             TableView("F1 and cost", *_table(others, lines, number, examples)),
+            *([TableView(LEAKS_TITLE, *_table(leaks, block.lines, number, examples))] if leaks else []),
         ],
         [line.title for line in published],
         sentences(block, published),

@@ -93,3 +93,14 @@ def test_marks_are_explained_only_if_there_are_any() -> None:
     captions = [to_terminal(build_blocks(found)[0], 200)[-1].caption for found in (alone, seeded)]
     assert "★" not in str(captions[0])
     assert "★" in str(captions[1])
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_heads_are_broken_between_words(width: int) -> None:
+    (block,) = build_blocks([entry(row, 0.123, 0.456) for row in ("vanilla", "base", "spul")])
+    console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+    for part in to_terminal(block, width):
+        console.print(part)
+    text = console.export_text()
+    assert all(len(line) <= width for line in text.splitlines())
+    assert {"trade-off", "retain", "forget", "trained", "parameters"} <= set(text.split())

@@ -38,9 +38,9 @@ def fitting(title: str, caption: str, heads: Sequence[str], rows: Sequence[Seque
             caption=Text(caption) if number == len(parts) - 1 and caption else None,
             caption_justify="left",
         )
-        table.add_column(heads[0], overflow="fold")
-        for head in heads[start:end]:
-            table.add_column(head, justify="right", overflow="fold")
+        table.add_column(heads[0], overflow="fold", width=widths[0] - AROUND)
+        for index in range(start, end):
+            table.add_column(heads[index], justify="right", overflow="fold", width=widths[index] - AROUND)
         for row in rows:
             table.add_row(row[0], *row[start:end])
         tables.append(table)

@@ -84,7 +84,7 @@ def test_oracle_adds_one_row_and_leaves_the_others_as_they_are(command: list[obj
     before = {row: run.info.run_id for row, run in cells(tmp_path / "results").items()}
     found = invoke(*command, "--methods", "spul", "--oracle")
     assert found.exit_code == 0, found.output
-    assert "1 cells to run, 3 finished before" in found.output
+    assert "1 cell to run, 3 finished before" in found.output
     runs = cells(tmp_path / "results")
     assert {row: run.info.run_id for row, run in runs.items() if row != "retrain"} == before
     assert runs["retrain"].data.metrics["training_wall_seconds"] > 0
@@ -201,7 +201,7 @@ def test_interrupted_run_continues_with_the_cell_it_was_in(
 
     resumed = invoke(*command, "--methods", "ga,rl")
     assert resumed.exit_code == 0
-    assert "1 cells to run, 3 finished before" in resumed.output
+    assert "1 cell to run, 3 finished before" in resumed.output
     # ga: two trials; rl: one trial, the interrupted one, and that one again.
     assert calls == ["ga", "ga", "rl", "rl", "rl"]
 

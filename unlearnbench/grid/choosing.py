@@ -180,5 +180,8 @@ def _check_method(name: str, known: Mapping[str, Hyperparameter[Any]], settings:
             raise UserError(f"{name} has no hyper-parameter {key!r}: {nearest(key, known)}")
         if isinstance(value, tuple):
             over(known[key], value)
-        else:
+            continue
+        try:
             known[key].validated(value)
+        except UserError as error:
+            raise UserError(f"{name}.{error}") from None

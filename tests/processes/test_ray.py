@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from unlearnbench.leaderboard.files import open_entries
+from unlearnbench.processes.ray import connect
 from unlearnbench.tracking.store import AHEAD, KEY, KIND, Store
 
 pytestmark = pytest.mark.slow
@@ -111,3 +112,18 @@ def test_credentials_reach_workers_with_the_work_and_not_by_the_surroundings(mon
     assert {name: os.environ[name] for name in secret} == secret
     for name in found:
         monkeypatch.setenv(name, found[name])
+
+
+def test_ray_starts_here_unless_an_address_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    asked: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda address, **_: asked.append(address))
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    # A file of Ray's own may still name a cluster that has died; only these two count.
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert connect(None, 0) == 2
+    monkeypatch.setenv("RAY_ADDRESS", "there:6379")
+    connect(None, 0)
+    connect("elsewhere:6379", 0)
+    assert asked == ["local", "there:6379", "elsewhere:6379"]

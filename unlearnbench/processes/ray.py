@@ -47,10 +47,14 @@ def connect(address: str | None, gpus_per_cell: float) -> int:
     import ray
 
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    # Without an address Ray would look for one that was left behind, by a cluster that has died, too.
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
     try:
         ray.init(address=address, runtime_env={"env_vars": environment}, ignore_reinit_error=True)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(f"the Ray cluster {address or 'on this machine'} can't be reached: {error}") from None
+        raise UserError(
+            f"the Ray cluster {'on this machine' if address == 'local' else address} can't be reached: {error}"
+        ) from None
     resources = ray.cluster_resources()
     if gpus_per_cell > resources.get("GPU", 0.0):
         raise UserError(f"--gpus-per-cell is {gpus_per_cell:g}, but the cluster has no such GPU: lower it.")

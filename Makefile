@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# Ray, which the development environment brings along on these systems.
+RAY := $(if $(filter Linux-x86_64 Linux-aarch64 Darwin-arm64,$(shell uname -sm | tr " " -)),ray)
 
 .PHONY: bench test test-fast mutants docs
 
@@ -15,7 +17,7 @@ test: $(VENV)/.installed $(VENV)/.browser
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict --site-dir build/site
-	UNLEARNBENCH_TESTS_NEED="$$(cat $(VENV)/.browser)" $(VENV)/bin/python -m pytest -n 2 --dist worksteal
+	UNLEARNBENCH_TESTS_NEED="$(RAY) $$(cat $(VENV)/.browser)" $(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 # What one runs while working: everything that answers in seconds.
 test-fast: $(VENV)/.installed

@@ -89,6 +89,7 @@ OPTIONS: list[tuple[list[str], str]] = [
     (["--set", "spul.epochs=0"], "spul.epochs is 0"),
     (["--set", "ga.batch_size=-2"], "ga.batch_size is -2"),
     (["--set", "ga.batch_size=1.5"], "ga.batch_size"),
+    (["--set", "npo-rt.beta=[1]"], "npo-rt"),
     (["--set", "nothing.x=1"], "no task or method is called 'nothing'"),
     (["--set", "alpha=1"], "unknown setting 'alpha'"),
     (["--set", "spul.alpha"], "must read KEY=VALUE or NAME.KEY=VALUE"),

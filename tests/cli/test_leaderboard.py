@@ -17,6 +17,7 @@ from tests.conftest import invoke
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.check import check_entries
 from unlearnbench.leaderboard.files import open_entries
+from unlearnbench.tracking.store import Store
 
 LEADERBOARDS = Path(__file__).parents[2] / "leaderboards"
 
@@ -84,13 +85,16 @@ def test_one_run_becomes_every_kind_of_leaderboard(results: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_recorded_settings_hold_the_name_of_own_data_not_its_path(results: Path, tmp_path: Path) -> None:
-    import yaml
-
+def test_cell_runs_again_from_its_recorded_settings(results: Path, tmp_path: Path) -> None:
+    """From the file beside its predictions, which has settings as given; what is shared has names in place of paths."""
     entry = next(entry for entry in open_entries(str(results)) if entry.row == "spul" and entry.seed == 1)
-    (tmp_path / "cell.yaml").write_text(yaml.safe_dump(entry.config), encoding="utf-8")
-    outcome = invoke("run", "--config", tmp_path / "cell.yaml", "--results", tmp_path / "again")
-    assert "task data 'toy-data' does not exist" in str(outcome.exception)
+    run_id = Store(results).finished_cells()[entry.key].info.run_id
+    again = tmp_path / "again"
+    config = results / "artifacts" / run_id / "artifacts" / "config.yaml"
+    assert invoke("run", "--config", config, "--results", again).exit_code == 0
+    repeated = next(one for one in open_entries(str(again)) if one.row == "spul")
+    assert repeated.key == entry.key
+    assert repeated.right == entry.right
 
 
 def test_check_names_files_that_are_wrong(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from unlearnbench.contract.metrics import Metric, Predictions
 from unlearnbench.errors import UserError
 from unlearnbench.grid.display import LogDisplay
 from unlearnbench.grid.grid import build_grid
+from unlearnbench.grid.repeat import repeats
 from unlearnbench.grid.runner import Runner
 from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.leaderboard.grouping import group_entries
@@ -49,8 +50,8 @@ def test_two_base_models_make_two_tables_with_their_anchors(command: list[object
     assert "Unlike the first table of this task and model: start.base.recipe.epochs 2 instead of 1." in markdown
 
 
-def test_own_data_under_two_names_have_tables_of_their_own(
-    command: list[object], data_folder: Path, tmp_path: Path
+def test_own_data_under_two_names_is_run_again_as_it_was_given(
+    command: list[object], data_folder: Path, model_folder: Path, tmp_path: Path
 ) -> None:
     """Two copies, and another folder of the first one's name with other rows."""
     copy, namesake = tmp_path / "copy", tmp_path / "else" / data_folder.name
@@ -66,6 +67,19 @@ def test_own_data_under_two_names_have_tables_of_their_own(
     assert len(group_entries(entries)) == 3
     given = {(entry.config or {})["tasks"][0] for entry in entries}
     assert given == {f"path:{data_folder.name}", "path:copy"}
+    # Results hold names, of which two are equal: each folder gives the keys of its own rows and of no others.
+    keys = {entry.key for entry in entries}
+    again = [
+        {cell.key for cell in build_grid(repeat.config, registry())} & keys
+        for folder in (data_folder, copy, namesake)
+        for repeat in repeats(
+            [entry for entry in entries if (entry.config or {})["tasks"] == [f"path:{folder.name}"]],
+            {},
+            {folder.name: folder, model_folder.name: model_folder},
+        )
+    ]
+    assert set.union(*again) == keys
+    assert sum(map(len, again)) == len(keys)
 
 
 class Length(Metric):

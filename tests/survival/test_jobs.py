@@ -172,6 +172,13 @@ def test_failing_cell_stops_no_other_and_is_reported_as_by_one_process(
 
 def test_user_error_is_reported_in_one_sentence(common: list[object], cache: Path, tmp_path: Path) -> None:
     arguments = [*common, "--set", "base.target_modules=[nothing]", "--results", tmp_path / "results"]
-    assert invoke(*arguments, "--jobs", 1).exit_code == 1
-    assert exit_code(start([*arguments, "--jobs", 2], cache)) == 1
-    assert "base.target_modules" in cache.with_suffix(".log").read_text(encoding="utf-8")
+    for jobs in (1, 2):
+        assert exit_code(start([*arguments, "--retry-failed", "--jobs", jobs], cache)) == 1
+    log = cache.with_suffix(".log").read_text(encoding="utf-8")
+    assert "Traceback" not in log
+    told = [line for line in log.splitlines() if line.startswith("failed: ")]
+    assert len(told) == 2
+    assert told[0] == told[1]
+    assert (
+        "base and 3 more: LoRA finds no modules nothing in LlamaForCausalLM: leave out base.target_modules" in told[0]
+    )

@@ -134,6 +134,8 @@ def over(parameter: Hyperparameter[Any], values: Sequence[Any]) -> Choice[Any] |
         raise UserError(f"{parameter.name} is given no values: give a range, as in [1e-5,1e-3], or a list.")
     if not isinstance(parameter, LogUniform):
         checked = [parameter.validated(value) for value in values]
+        if len(checked) == 1:
+            raise UserError(f"{parameter.name} is a list of one value: fix it with {parameter.name}={checked[0]}.")
         made: Choice[Any] | LogUniform = Choice(
             checked, parameter.default if parameter.default in checked else checked[0]
         )

@@ -178,10 +178,10 @@ def _check_method(name: str, known: Mapping[str, Hyperparameter[Any]], settings:
     for key, value in settings.items():
         if key not in known:
             raise UserError(f"{name} has no hyper-parameter {key!r}: {nearest(key, known)}")
-        if isinstance(value, tuple):
-            over(known[key], value)
-            continue
         try:
-            known[key].validated(value)
+            if isinstance(value, tuple):
+                over(known[key], value)
+            else:
+                known[key].validated(value)
         except UserError as error:
             raise UserError(f"{name}.{error}") from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from unlearnbench.contract.rows import BASE
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.entry import Entry, TrialEntry
+from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.markdown import escape
 from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.render import heading
@@ -58,8 +58,7 @@ def _place(block: Block, line: Line) -> str:
     seeds = f", means over {len(line.entries)} seeds" if len(line.entries) > 1 else ""
     if best is line:
         return f"{said}{seeds}: no method has a better one."
-    halves = {"forgets": _halves(block, line)[0], "keeps": _halves(block, line)[1]}
-    theirs = dict(zip(halves, _halves(block, best), strict=True))
+    halves, theirs = _halves(block, line), _halves(block, best)
     costly = max(halves, key=lambda half: theirs[half] - halves[half])
     rows = [f"| {half} | {percent(halves[half])} | {percent(theirs[half])} |" for half in halves]
     apart = "; it can't be told apart from the best one" if TRADE_OFF in line.ties else ""
@@ -77,26 +76,21 @@ def _place(block: Block, line: Line) -> str:
     )
 
 
-def _halves(block: Block, line: Line) -> tuple[float, float]:
+def _halves(block: Block, line: Line) -> dict[str, float]:
+    """What the trade-off is made of, means over seeds."""
     base = next((one for one in block.lines if one.row == BASE), None)
     kept = line.mean["test_retain_accuracy"]
     whole = base.mean["test_retain_accuracy"] if base is not None else 1.0
     scales = [(entry, block.yardstick.scale(entry.seed)) for entry in line.entries]
     forgotten = fmean(scale.forgotten(entry.metrics["test_forget_accuracy"]) for entry, scale in scales if scale)
-    return forgotten, min(1.0, kept / whole) if whole else 0.0
-
-
-def _best_trial(entry: Entry) -> TrialEntry | None:
-    judged = [trial for trial in entry.trials if trial.objective is not None]
-    kept = [trial for trial in judged if trial.pruned is None] or judged
-    return max(kept, key=lambda trial: trial.objective or 0.0, default=None)
+    return {"forgets": forgotten, "keeps": min(1.0, kept / whole) if whole else 0.0}
 
 
 def _trials(entry: Entry) -> str:
     """Every trial with what it reached on training rows, and the ends of ranges where the best one lies."""
     if not entry.trials:
         return "## Trials\n\nNone are recorded with this result."
-    taken = _best_trial(entry)
+    taken = entry.best_trial
     rows = ["| trial | values | objective | forget | retain | |", "| ---: | --- | ---: | ---: | ---: | --- |"]
     for trial in entry.trials:
         values = ", ".join(f"{name} = {value}" for name, value in trial.values.items()) or "none tuned"
@@ -117,7 +111,7 @@ def _trials(entry: Entry) -> str:
 
 def _curve(entry: Entry) -> str:
     """The way of the trial that was taken."""
-    taken = _best_trial(entry)
+    taken = entry.best_trial
     if taken is None or not taken.curve:
         return ""
     rows = [

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unlearnbench.console.safe_text import printable
 from unlearnbench.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from unlearnbench.leaderboard.blocks import Block
+    from unlearnbench.leaderboard.entry import Entry
 
 
 def explain(
@@ -28,20 +32,29 @@ def explain(
     rows = {entry.row for entry in entries}
     if method not in rows:
         raise UserError(f"{source} has no results of {method!r}: {nearest(method, rows)}")
-    found = []
-    for block in build_blocks(entries):
-        if (task or block.task) != block.task or (model or block.model) != block.model:
-            continue
-        for line in block.lines:
-            by_seed = {entry.seed: entry for entry in line.entries if seed in (None, entry.seed)}
-            if line.row == method and by_seed:
-                entry = next(iter(by_seed.values()))
-                bases = [one.key for one in block.entries if one.row == "base" and one.seed == entry.seed]
-                samples = samples_of(source, {entry.key, *bases})
-                found.append(explain_line(block, line, entry, samples, examples))
+    found = [
+        (block, line, entry)
+        for block in build_blocks(entries)
+        if task in (None, block.task) and model in (None, block.model)
+        for line in block.lines
+        if line.row == method
+        for entry in [one for one in line.entries if seed in (None, one.seed)][:1]
+    ]
     if not found:
         raise UserError(
             f"{source} has results of {method!r}, but none with "
             f"{', '.join(f'{k} {v}' for k, v in (('task', task), ('model', model), ('seed', seed)) if v is not None)}."
         )
-    typer.echo(printable("\n".join(found), lines=True))
+    keys = [{entry.key, *_base(block, entry)} for block, _, entry in found]
+    samples = samples_of(source, set.union(*keys))
+    texts = [
+        explain_line(block, line, entry, samples[samples["key"].isin(beside)], examples)
+        for (block, line, entry), beside in zip(found, keys, strict=True)
+    ]
+    typer.echo(printable("\n".join(texts), lines=True))
+
+
+def _base(block: Block, entry: Entry) -> list[str]:
+    """The key of the base model of the entry's seed, if there is one."""
+    base = block.yardstick.bases.get(entry.seed)
+    return [] if base is None else [base.key]

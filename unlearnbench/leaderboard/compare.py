@@ -15,6 +15,7 @@ from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
 from unlearnbench.leaderboard.measures import Measured, lower_is_better, measured
 from unlearnbench.leaderboard.scores import UNJUDGED, scores_of
+from unlearnbench.leaderboard.sets import transfer_tasks
 from unlearnbench.leaderboard.statistics import (
     FEWEST_SEEDS,
     Estimate,
@@ -283,7 +284,7 @@ def _notes(first: Entry, second: Entry) -> list[str]:
     for mark in (SOFTWARE, CHANCE):
         found = marked(first.identity, second.identity, mark)
         notes += [f"{name.removeprefix('subject.')}: {a} and {b}" for name, a, b in found]
-    sides = [{one.name for one in entry.identity.further} for entry in (first, second)]
+    sides = transfer_tasks(first), transfer_tasks(second)
     notes += [f"{name} only in A" for name in sorted(sides[0] - sides[1])]
     notes += [f"{name} only in B" for name in sorted(sides[1] - sides[0])]
     return notes + [f"other rows of {name}" for name in sorted(_other_rows(first, second))]

@@ -11,6 +11,7 @@ from unlearnbench.identity.differences import described, differences
 from unlearnbench.identity.digest import CHANCE, SEED, digest
 from unlearnbench.identity.ids import UNKNOWN, ZERO, EarlierId, EvaluationId, HeldBaseId, ModelId, TableId, TrainedId
 from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.sets import transfer_tasks
 from unlearnbench.leaderboard.yardstick import Yardstick
 
 BySeed = Mapping[int | None, Entry]
@@ -69,8 +70,8 @@ class Group:
     @property
     def transfers(self) -> tuple[str, ...]:
         """Names of the transfer tasks that some result was evaluated on."""
-        found = {one.name for row in self.rows.values() for entry in row.entries for one in entry.identity.further}
-        return tuple(sorted(found))
+        entries = [entry for row in self.rows.values() for entry in row.entries]
+        return tuple(sorted(set().union(*map(transfer_tasks, entries))))
 
 
 def group_entries(entries: Sequence[Entry], all_settings: bool = False) -> list[Group]:

@@ -12,6 +12,7 @@ from unlearnbench.identity.digest import digest
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.leaks import FORGET, kept
 from unlearnbench.leaderboard.preview import ExamplePreview
+from unlearnbench.leaderboard.sets import evaluated
 from unlearnbench.tracking.store import RESULT, Store
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ def _place(entry: Entry) -> str:
 
 def _shown(store: Store, entry: Entry, base: str, run_id: str) -> list[ExamplePreview]:
     shown = []
-    evaluated = [one.name for one in (*entry.identity.splits, *entry.identity.further)]
-    for split in sorted(evaluated):
+    for split in evaluated(entry):
         if split in SPLITS[:2]:
             continue
         before, after = read_predictions(store, base, split), read_predictions(store, run_id, split)

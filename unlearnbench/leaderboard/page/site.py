@@ -18,6 +18,7 @@ from unlearnbench.leaderboard.page.view import CellView
 from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.reading import read_leaderboard
 from unlearnbench.leaderboard.scores import TRADE_OFF
+from unlearnbench.leaderboard.sets import transfer_tasks
 
 FILE, VEGA = "leaderboard.json", "vega.js"
 LONGEST_FIRST = 400
@@ -168,10 +169,8 @@ def _cell(column: Column, line: Line) -> CellView:
 
 
 def _audits(line: Line) -> list[str]:
-    identities = [entry.identity for entry in line.entries]
-    transfers = {one.name for identity in identities for one in identity.further}
-    metrics = {metric.name for identity in identities for one in identity.splits for metric in one.metrics}
-    return sorted(transfers | metrics)
+    metrics = {metric.name for entry in line.entries for one in entry.identity.splits for metric in one.metrics}
+    return sorted(metrics.union(*map(transfer_tasks, line.entries)))
 
 
 def _about(place: Path) -> str:

@@ -131,7 +131,7 @@ def reproduce(then: Sequence[Entry], now: Mapping[str, Entry]) -> Reproduction:
     groups = group_entries(then, all_settings=True)
     rows = tuple(_row(group, row, now) for group in groups for row in group.rows.values())
     pairs = [(entry, now[entry.key]) for entry in then if entry.key in now]
-    software = [found for pair in pairs for found in _versions(*pair)]
+    software = [found for one, other in pairs for found in _differing(one.versions, other.versions)]
     machine = [found for pair in pairs for found in _machine(*pair)]
     return Reproduction(rows, tuple(dict.fromkeys(software)), tuple(dict.fromkeys(machine)))
 
@@ -190,18 +190,11 @@ def _changed(then: Entry, now: Entry) -> list[Changed]:
 
 
 def _values(then: Entry, now: Entry) -> list[Changed]:
-    names = sorted(then.hyperparameters.keys() | now.hyperparameters.keys())
-    return _differing({name: (then.hyperparameters.get(name), now.hyperparameters.get(name)) for name in names})
-
-
-def _versions(then: Entry, now: Entry) -> list[Changed]:
-    names = sorted(then.versions.keys() | now.versions.keys())
-    return _differing({name: (then.versions.get(name), now.versions.get(name)) for name in names})
+    return _differing(then.hyperparameters, now.hyperparameters)
 
 
 def _machine(then: Entry, now: Entry) -> list[Changed]:
-    names = sorted(then.hardware.keys() | now.hardware.keys())
-    found = _differing({name: (then.hardware.get(name), now.hardware.get(name)) for name in names})
+    found = _differing(then.hardware, now.hardware)
     if isinstance(then.identity.subject, EarlierId):
         return found
     # Processor and threads are among the facts above.
@@ -212,5 +205,9 @@ def _machine(then: Entry, now: Entry) -> list[Changed]:
     ]
 
 
-def _differing(pairs: Mapping[str, tuple[str | None, str | None]]) -> list[Changed]:
-    return [(name, one or "none", two or "none") for name, (one, two) in pairs.items() if one != two]
+def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[Changed]:
+    return [
+        (name, then.get(name) or "none", now.get(name) or "none")
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name)
+    ]

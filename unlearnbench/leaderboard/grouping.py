@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from unlearnbench.contract.rows import BASE, REFERENCE_ROWS, RETRAIN, VANILLA
 from unlearnbench.identity.differences import described, differences
@@ -60,12 +61,11 @@ class Group:
         """The table in a few words."""
         return f"{self.table.model} / {self.table.task}"
 
-    @property
+    @cached_property
     def yardstick(self) -> Yardstick:
         """What its scores are measured against."""
         bases, oracles = (self.rows[name].by_seed if name in self.rows else {} for name in (BASE, RETRAIN))
-        labels = {len(one.labels) for one in self.table.splits if one.name == "test_forget"}
-        return Yardstick(bases, oracles, self.table.target, max(labels, default=0))
+        return Yardstick.of(self.table, bases, oracles)
 
     @property
     def transfers(self) -> tuple[str, ...]:

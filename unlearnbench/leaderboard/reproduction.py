@@ -140,7 +140,8 @@ def _row(group: Group, row: Row, now: Mapping[str, Entry]) -> ReproducedRow:
     came = [entry for entry in row.entries if entry.key in now]
     again = [now[entry.key] for entry in came]
     first = [with_scores(entry, group.yardstick) for entry in came]
-    second = [with_scores(entry, _again(group.yardstick, now)) for entry in again]
+    yardstick = _again(group.yardstick, now)
+    second = [with_scores(entry, yardstick) for entry in again]
     intervals = {metric: interval(score) for metric, score in scores_of(came, group.yardstick).items()} if came else {}
     metrics = _metrics(first, second) if came else []
     numbers = [_number(metric, first, second, intervals.get(metric)) for metric in metrics]

@@ -10,7 +10,7 @@ from statistics import fmean
 import numpy as np
 
 from unlearnbench.contract.objective import SUPPRESSION, ForgetScale, forget_scale
-from unlearnbench.identity.ids import ZERO, ForgetTarget
+from unlearnbench.identity.ids import ZERO, ForgetTarget, TableId
 from unlearnbench.leaderboard.accuracies import flags, shares, size
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.learned import learned
@@ -33,6 +33,12 @@ class Yardstick:
     oracles: Mapping[int | None, Entry] = field(default_factory=dict)
     target: ForgetTarget = ZERO
     labels: int = 0
+
+    @classmethod
+    def of(cls, table: TableId, bases: Mapping[int | None, Entry], oracles: Mapping[int | None, Entry]) -> Yardstick:
+        """That of a table with these base and retrained models."""
+        labels = [len(one.labels) for one in table.splits if one.name == FORGET]
+        return cls(bases, oracles, table.target, max(labels, default=0))
 
     def base(self, seed: int | None) -> Entry | None:
         """The base model of that seed, if it has learned its training rows."""

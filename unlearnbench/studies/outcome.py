@@ -76,8 +76,7 @@ def _scored(entries: Sequence[Entry]) -> list[Entry]:
 
 def _yardstick(entry: Entry, beside: Sequence[Entry]) -> Yardstick:
     bases, oracles = ({one.seed: one for one in beside if one.row == row} for row in (BASE, RETRAIN))
-    table = entry.identity.table
-    return Yardstick(bases, oracles, table.target, max(len(one.labels) for one in table.splits))
+    return Yardstick.of(entry.identity.table, bases, oracles)
 
 
 def _found(point: Point, entries: Sequence[Entry]) -> PointResult:

@@ -74,12 +74,11 @@ def to_html(
         board=board,
         script=f"{resource('sort.js')}\n{resource('page.js')}",
         vega=None if board else vega(),
-        version=version("unlearnbench"),
     )
 
 
 def render(template: str, **values: Any) -> str:
-    """A template with the page's style; values are escaped."""
+    """A template with the page's style and the package's version; values are escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(resource),
         autoescape=True,
@@ -87,7 +86,8 @@ def render(template: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
         finalize=_printable,
     )
-    return environment.get_template(template).render(css=resource("page.css"), **values)
+    shared = {"css": resource("page.css"), "version": version("unlearnbench")}
+    return environment.get_template(template).render(**shared, **values)
 
 
 @cache

@@ -140,7 +140,6 @@ def _index(boards: Sequence[ReadBoard], blocks: Mapping[str, Sequence[Block]]) -
         columns=titles,
         filters=filters,
         script=f"{resource('sort.js')}\n{resource('index.js')}",
-        version=_version(),
     )
 
 
@@ -191,9 +190,3 @@ def unwrapped(markdown: str) -> str:
         else:
             lines.append(line.rstrip())
     return "\n".join(lines).strip()
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("unlearnbench")

@@ -104,3 +104,16 @@ def test_heads_are_broken_between_words(width: int) -> None:
     text = console.export_text()
     assert all(len(line) <= width for line in text.splitlines())
     assert {"trade-off", "retain", "forget", "trained", "parameters"} <= set(text.split())
+
+
+def test_its_title_breaks_no_table() -> None:
+    """A leaderboard from elsewhere brings its metrics' titles along."""
+    odd = MetricFacts(title="Surp|rise <img src=x>", lower_is_better=True)
+    given = [one.model_copy(update={"measures": {"surprise": odd}}) for one in entries()]
+    for text in (to_markdown(build_blocks(given)), comparison(compare_entries(given, given))):
+        assert "Surp\\|rise &lt;img src=x>" in text
+        assert "<img" not in text
+        widths = {re.sub(r"\\\|", "", line).count("|") for line in text.splitlines() if "&lt;img" in line}
+        assert widths <= {
+            re.sub(r"\\\|", "", line).count("|") for line in text.splitlines() if line.startswith("| --- |")
+        }

@@ -11,7 +11,7 @@ from typing import Any
 from unlearnbench.leaderboard.compare import ComparedLine, Comparison, Difference
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.files import harmless
-from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.markdown import escape, table
 from unlearnbench.leaderboard.scores import TRADE_OFF
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 
@@ -76,12 +76,12 @@ def to_markdown(comparison: Comparison) -> str:
     parts = [NOTE]
     for heading, lines in tables(comparison):
         titles = list(dict.fromkeys(title(d) for line in lines for d in line.differences))
-        parts += ["", f"## {escape(heading)}", "", f"| row | {' | '.join(titles)} | comparable |"]
-        parts.append("| --- |" + " ---: |" * len(titles) + " --- |")
+        rows = []
         for line in lines:
             by_title = {title(d): text(d) for d in line.differences}
-            cells = " | ".join(by_title.get(name, "") for name in titles)
-            parts.append(f"| {escape(line.title)} | {cells} | {escape(verdict(line))} |")
+            rows.append((line.title, *(by_title.get(name, "") for name in titles), verdict(line)))
+        parts += ["", f"## {escape(heading)}", ""]
+        parts += table(f"l{'r' * len(titles)}l", ("row", *titles, "comparable"), rows)
         parts += ["", *_every_seed(lines)]
     for side, names in (("A", comparison.only_first), ("B", comparison.only_second)):
         if names:
@@ -91,11 +91,12 @@ def to_markdown(comparison: Comparison) -> str:
 
 def _every_seed(lines: list[ComparedLine]) -> list[str]:
     """A table of every seed's value."""
-    rows = ["| every seed | metric | A | B |", "| --- | --- | --- | --- |"]
-    for line in lines:
-        for one in line.differences:
-            rows.append(f"| {escape(line.title)} | {title(one)} | {seeds(one, one.first)} | {seeds(one, one.second)} |")
-    return rows
+    rows = [
+        (line.title, title(one), seeds(one, one.first), seeds(one, one.second))
+        for line in lines
+        for one in line.differences
+    ]
+    return table("llll", ("every seed", "metric", "A", "B"), rows)
 
 
 def seeds(difference: Difference, values: Sequence[float]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from unlearnbench.contract.rows import BASE
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.markdown import escape, table
 from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.render import heading
 from unlearnbench.leaderboard.scores import TRADE_OFF
@@ -60,16 +60,14 @@ def _place(block: Block, line: Line) -> str:
         return f"{said}{seeds}: no method has a better one."
     halves, theirs = _halves(block, line), _halves(block, best)
     costly = max(halves, key=lambda half: theirs[half] - halves[half])
-    rows = [f"| {half} | {percent(halves[half])} | {percent(theirs[half])} |" for half in halves]
+    rows = [(half, percent(halves[half]), percent(theirs[half])) for half in halves]
     apart = "; it can't be told apart from the best one" if TRADE_OFF in line.ties else ""
     return "\n".join(
         [
             f"{said}{seeds}; {best.title} is first with {percent(best.mean[TRADE_OFF])}{apart}. What costs it most: it "
             f"{costly} less.",
             "",
-            f"| | {escape(line.title)} | {escape(best.title)} |",
-            "| --- | ---: | ---: |",
-            *rows,
+            *table("lrr", ("", line.title, best.title), rows),
             "",
             f"Forgets: {FORGETS[block.target]}. Keeps: test retain accuracy relative to the base model's.",
         ]
@@ -91,13 +89,13 @@ def _trials(entry: Entry) -> str:
     if not entry.trials:
         return "## Trials\n\nNone are recorded with this result."
     taken = entry.best_trial
-    rows = ["| trial | values | objective | forget | retain | |", "| ---: | --- | ---: | ---: | ---: | --- |"]
+    rows = []
     for trial in entry.trials:
         values = ", ".join(f"{name} = {value}" for name, value in trial.values.items()) or "none tuned"
         numbers = (trial.objective, trial.forget_accuracy, trial.retain_accuracy)
-        shown = " | ".join("" if number is None else percent(number) for number in numbers)
-        note = "taken" if trial is taken else trial.pruned or ""
-        rows.append(f"| {trial.number} | {escape(values)} | {shown} | {escape(note)} |")
+        shown = ["" if number is None else percent(number) for number in numbers]
+        rows.append((str(trial.number), values, *shown, "taken" if trial is taken else trial.pruned or ""))
+    trials = table("rlrrrl", ("trial", "values", "objective", "forget", "retain", ""), rows)
     said = [
         f"The best {name}, {entry.hyperparameters.get(name, '?')}, is at the {side} end of its range: better ones may "
         f"lie beyond (--set {entry.row}.{name}=[LOW,HIGH])."
@@ -106,7 +104,7 @@ def _trials(entry: Entry) -> str:
     where = (
         "seed " + str(entry.seed) if entry.tuned_on in (None, entry.seed) else f"with the values of {entry.tuned_on}"
     )
-    return "\n".join([f"## Trials ({where}; accuracies on training rows)", "", *rows, *([""] if said else []), *said])
+    return "\n".join([f"## Trials ({where}; accuracies on training rows)", "", *trials, *([""] if said else []), *said])
 
 
 def _curve(entry: Entry) -> str:
@@ -114,12 +112,9 @@ def _curve(entry: Entry) -> str:
     taken = entry.best_trial
     if taken is None or not taken.curve:
         return ""
-    rows = [
-        f"| {point.step} | {percent(point.forget_accuracy)} | {percent(point.retain_accuracy)} |"
-        for point in taken.curve
-    ]
-    lines = [f"## Forgetting curve of trial {taken.number}", "", "| step | forget | retain |", "| ---: | ---: | ---: |"]
-    return "\n".join([*lines, *rows])
+    rows = [(str(point.step), percent(point.forget_accuracy), percent(point.retain_accuracy)) for point in taken.curve]
+    curve = table("rrr", ("step", "forget", "retain"), rows)
+    return "\n".join([f"## Forgetting curve of trial {taken.number}", "", *curve])
 
 
 def _answers(entry: Entry, samples: pd.DataFrame) -> str:

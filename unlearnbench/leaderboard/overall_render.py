@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.markdown import escape, table
 from unlearnbench.leaderboard.overall import Overall
 from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.scores import TRADE_OFF
@@ -58,9 +58,9 @@ def ranks(interval: Interval) -> str:
 
 def overall_markdown(overall: Overall) -> str:
     """Table, note and picture."""
-    rows = [heads(overall), ["---", *["---:"] * (len(overall.tasks) + 4), "---"]]
-    rows += [[escape(text) for text in cells(overall, standing)] for standing in overall.standings]
-    parts = [f"## {escape(overall.title)}\n", *(f"| {' | '.join(row)} |" for row in rows)]
+    alignment = f"l{'r' * (len(overall.tasks) + 4)}l"
+    rows = [cells(overall, standing) for standing in overall.standings]
+    parts = [f"## {escape(overall.title)}\n", *table(alignment, heads(overall), rows)]
     if overall.left_out:
         parts.append(f"\nNot run on every task: {escape(', '.join(overall.left_out))}.")
     return "\n".join([*parts, f"\n{note(overall)}\n", "```text", *picture(overall), "```", ""])

@@ -13,7 +13,7 @@ from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
 from unlearnbench.leaderboard.columns import BEST, TIE, Column, columns, leak_columns, own_metrics
 from unlearnbench.leaderboard.entry import SPLITS
-from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.markdown import escape, table
 from unlearnbench.leaderboard.overall import overall
 from unlearnbench.leaderboard.overall_render import overall_markdown
 from unlearnbench.leaderboard.percent import percent
@@ -68,14 +68,14 @@ def to_markdown(blocks: Sequence[Block], with_paper: bool = False, failed: Seque
 
 def _markdown_block(block: Block, with_paper: bool) -> str:
     shown = columns(block)
-    rows = [["row", *(column.title for column in shown)]]
+    rows = []
     for line in block.lines:
         texts = [f"**{column.marked(line)}**" if column.is_best(line) else column.marked(line) for column in shown]
-        rows.append([escape(line.title), *texts])
+        rows.append([line.title, *texts])
     published = paper_lines(block.task) if with_paper else []
     rows += [[f"*{line.title}*", *(column.text(line) for column in shown)] for line in published]
-    rows.insert(1, ["---"] + ["---:"] * len(shown))
-    parts = [f"## {escape(heading(block))}\n", *("| " + " | ".join(row) + " |" for row in rows)]
+    heads = ["row", *(column.title for column in shown)]
+    parts = [f"## {escape(heading(block))}\n", *table(f"l{'r' * len(shown)}", heads, rows)]
     parts += [f"\n{' '.join([seeds_note(block), *map(escape, [*block.notes, *tuning_notes(block)])])}"]
     parts += [*_every_seed(block), *_outcomes(block), *_leaks(block)]
     if published:
@@ -89,19 +89,21 @@ def _markdown_block(block: Block, with_paper: bool) -> str:
 
 def _every_seed(block: Block) -> list[str]:
     """For each judged column a table of means, intervals and every seed's value."""
-    rows = []
+    parts = []
     for column in judged(block):
         heads = [column.title, "mean", "95 % interval", *(f"seed {seed}" for seed in block.seeds)]
-        rows += ["", f"| {' | '.join(heads)} |", "| --- | ---: | ---: |" + " ---: |" * len(block.seeds)]
-        for line in block.lines:
-            if column.metric in line.intervals:
-                texts = [
-                    column.write(line.mean[column.metric]),
-                    column.interval(line),
-                    *seed_texts(column, line, block),
-                ]
-                rows.append(f"| {escape(line.title)} | {' | '.join(texts)} |")
-    return rows
+        rows = [
+            [
+                line.title,
+                column.write(line.mean[column.metric]),
+                column.interval(line),
+                *seed_texts(column, line, block),
+            ]
+            for line in block.lines
+            if column.metric in line.intervals
+        ]
+        parts += ["", *table(f"lrr{'r' * len(block.seeds)}", heads, rows)]
+    return parts
 
 
 def judged(block: Block) -> list[Column]:
@@ -117,14 +119,13 @@ def seed_texts(column: Column, line: Line, block: Block) -> list[str]:
 
 def _outcomes(block: Block) -> list[str]:
     """A second, small table: what became of the test forget examples."""
-    rows = ["", "| test forget answered | " + " | ".join(outcome.replace("_", " ") for outcome in OUTCOMES) + " |"]
-    rows.append("| --- |" + " ---: |" * len(OUTCOMES))
+    rows = []
     for line in block.lines:
         values = [line.mean.get(f"test_forget_{outcome}") for outcome in OUTCOMES]
         if None not in values:
-            shown = " | ".join(percent(value) for value in values if value is not None)
-            rows.append(f"| {escape(line.title)} | {shown} |")
-    return rows if len(rows) > 3 else []
+            rows.append([line.title, *(percent(value) for value in values if value is not None)])
+    heads = ["test forget answered", *(outcome.replace("_", " ") for outcome in OUTCOMES)]
+    return ["", *table(f"l{'r' * len(OUTCOMES)}", heads, rows)] if rows else []
 
 
 LEAK_NOTE = (
@@ -138,12 +139,13 @@ def _leaks(block: Block) -> list[str]:
     shown = leak_columns(block)
     if not shown:
         return []
-    rows = ["", f"| test forget | {' | '.join(column.title for column in shown)} |", "| --- |" + " ---: |" * len(shown)]
-    for line in block.lines:
-        if shown[0].metric in line.intervals:
-            texts = [f"{column.write(line.mean[column.metric])} ({column.interval(line)})" for column in shown]
-            rows.append(f"| {escape(line.title)} | {' | '.join(texts)} |")
-    return [*rows, f"\n{LEAK_NOTE}"]
+    rows = [
+        [line.title, *(f"{column.write(line.mean[column.metric])} ({column.interval(line)})" for column in shown)]
+        for line in block.lines
+        if shown[0].metric in line.intervals
+    ]
+    heads = ["test forget", *(column.title for column in shown)]
+    return ["", *table(f"l{'r' * len(shown)}", heads, rows), f"\n{LEAK_NOTE}"]
 
 
 def to_terminal(block: Block, width: int) -> list[Table]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.markdown import escape, table
 from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.reproduction import Changed, Number, ReproducedRow, Reproduction
 
@@ -23,9 +23,8 @@ HEADS = ("row", "metric", "then", "now", "95 % interval", "came back")
 def to_markdown(found: Reproduction) -> str:
     """Every number."""
     parts = ["# Run again\n", f"{NOTE}\n", *(f"- {escape(text)}" for text in statements(found))]
-    rows = [HEADS, ("---", "---", "---:", "---:", "---:", "---")]
-    rows += [(escape(row.name), *cells(number)) for row in found.rows for number in row.numbers]
-    return "\n".join([*parts, "", *(f"| {' | '.join(row)} |" for row in rows), ""])
+    rows = [(row.name, *cells(number)) for row in found.rows for number in row.numbers]
+    return "\n".join([*parts, "", *table("llrrrl", HEADS, rows), ""])
 
 
 def to_terminal(found: Reproduction) -> Table:

@@ -11,6 +11,7 @@ from unlearnbench.cell.cell import Cell
 from unlearnbench.cell.workbench import Workbench
 from unlearnbench.contract.rows import BASE
 from unlearnbench.errors import UserError
+from unlearnbench.leaderboard.markdown import table
 from unlearnbench.studies.embedding import embed, project, separability
 from unlearnbench.studies.files import write_files
 from unlearnbench.studies.plots import draw_embedding
@@ -74,12 +75,9 @@ def _write(store: Store, points: Sequence[Record], numbers: Sequence[Record]) ->
         raise UserError("no cell of study embedding has finished: see the reasons above.")
     frame = pd.DataFrame(numbers)
     titles = [str(column).replace("_", " ") for column in frame.columns]
-    lines = ["# Forget and retain examples in the model", "", f"| {' | '.join(titles)} |", "|" + " --- |" * len(titles)]
-    for record in frame.to_dict("records"):
-        texts = [f"{value:.3f}" if isinstance(value, float) else str(value) for value in record.values()]
-        lines.append(f"| {' | '.join(texts)} |")
-    lines += [
-        "",
-        NOTE,
+    rows = [
+        [f"{value:.3f}" if isinstance(value, float) else str(value) for value in record.values()]
+        for record in frame.to_dict("records")
     ]
+    lines = ["# Forget and retain examples in the model", "", *table("l" * len(titles), titles, rows), "", NOTE]
     return write_files("embedding", store, "\n".join(lines) + "\n", frame, draw_embedding(points))

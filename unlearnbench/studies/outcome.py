@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from unlearnbench.contract.rows import BASE, REFERENCE_ROWS, RETRAIN, VANILLA
 from unlearnbench.leaderboard.blocks import with_scores
 from unlearnbench.leaderboard.entry import SPLITS, Entry
-from unlearnbench.leaderboard.markdown import escape
+from unlearnbench.leaderboard.markdown import table
 from unlearnbench.leaderboard.published import ROWS, paper_table
 from unlearnbench.leaderboard.scores import scores_of
 from unlearnbench.leaderboard.statistics import Interval, interval
@@ -160,18 +160,13 @@ def to_markdown(study: Study, found: Sequence[PointResult]) -> str:
         *columns,
         *(metric.replace("_", " ").replace("accuracy", "acc") for metric in METRICS),
     ]
-    lines = [
-        f"# {study.title}",
-        "",
-        f"| {' | '.join(titles)} |",
-        "|" + " --- |" * (3 + len(columns)) + " ---: |" * len(METRICS),
-    ]
+    rows = []
     for line in found:
         numbers = [_percent(line, metric) for metric in METRICS]
         title = f"*{line.title} (paper)*" if line.paper else line.title
-        facts = [line.task, line.model, title, *(f"{line.values.get(name, '')}" for name in columns)]
-        lines.append(f"| {' | '.join([*map(escape, facts), *numbers])} |")
-    lines += _averages(columns, found)
+        rows.append([line.task, line.model, title, *(f"{line.values.get(name, '')}" for name in columns), *numbers])
+    alignment = "l" * (3 + len(columns)) + "r" * len(METRICS)
+    lines = [f"# {study.title}", "", *table(alignment, titles, rows), *_averages(columns, found)]
     seeds = max(line.seeds for line in found)
     said = (
         "One seed: examples only, nothing is claimed between rows."
@@ -192,11 +187,7 @@ def _every_seed(found: Sequence[PointResult], columns: Sequence[str]) -> list[st
         for metric in metrics
         for what in ("", ", every seed")
     ]
-    lines = [
-        "",
-        f"| task | model | row | {' | '.join([*columns, *heads])} |",
-        "|" + " --- |" * (3 + len(columns)) + " ---: |" * len(heads),
-    ]
+    rows = []
     for line in found:
         if not line.intervals:
             continue
@@ -205,8 +196,10 @@ def _every_seed(found: Sequence[PointResult], columns: Sequence[str]) -> list[st
             low, high = line.intervals[metric]
             texts.append(f"{100 * line.mean[metric]:.2f} [{100 * low:.2f}, {100 * high:.2f}]")
             texts.append(", ".join(f"{100 * value:.2f}" for value in line.by_seed[metric]))
-        lines.append(f"| {' | '.join(map(escape, texts))} |")
-    return [*lines, "", "In brackets: 95 % intervals, over seeds and test examples."]
+        rows.append(texts)
+    alignment = "l" * (3 + len(columns)) + "r" * len(heads)
+    lines = table(alignment, ["task", "model", "row", *columns, *heads], rows)
+    return ["", *lines, "", "In brackets: 95 % intervals, over seeds and test examples."]
 
 
 def _percent(line: PointResult, metric: str) -> str:
@@ -226,10 +219,10 @@ def _averages(columns: Sequence[str], found: Sequence[PointResult]) -> list[str]
     if most < 2 or not columns:
         return []
     titles = [*columns, "rows", "trade-off", "standard deviation over seeds"]
-    rows = ["", f"| {' | '.join(titles)} |", "|" + " --- |" * len(columns) + " ---: |" * 3]
+    rows = []
     for values, lines in groups.items():
         spreads = [line.spread[TRADE_OFF] for line in lines if TRADE_OFF in line.spread]
         numbers = [str(len(lines)), f"{100 * fmean(line.mean[TRADE_OFF] for line in lines):.2f}"]
         numbers.append(f"{100 * fmean(spreads):.2f}" if spreads else "")
-        rows.append(f"| {' | '.join([*map(str, values), *numbers])} |")
-    return rows
+        rows.append([*map(str, values), *numbers])
+    return ["", *table("l" * len(columns) + "rrr", titles, rows)]

@@ -54,6 +54,18 @@ class Identity:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
 
+class Untuned(Identity):
+    """Base class of the identities of models for which nothing was tuned here."""
+
+    @property
+    def trials(self) -> None:
+        """None: nothing is tuned."""
+
+    @property
+    def tuned_on(self) -> None:
+        """None: nothing is tuned."""
+
+
 @dataclass(frozen=True)
 class SplitsId(Identity):
     """The splits of an installed task before any subsampling, as they are cached.
@@ -86,7 +98,7 @@ class TokensId(Identity):
 
 
 @dataclass(frozen=True)
-class ModelId(Identity):
+class ModelId(Untuned):
     """A pre-trained model: weights and tokenizer.
 
     Attributes:
@@ -99,14 +111,6 @@ class ModelId(Identity):
     @property
     def seed(self) -> None:
         """None: it depends on no seed."""
-
-    @property
-    def trials(self) -> None:
-        """None: nothing is tuned."""
-
-    @property
-    def tuned_on(self) -> None:
-        """None: nothing is tuned."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ class BaseId(Identity):
 
 
 @dataclass(frozen=True)
-class HeldBaseId(Identity):
+class HeldBaseId(Untuned):
     """A base model in memory: evaluated as row base, starting point of methods, and source of reference values.
 
     Attributes:
@@ -206,17 +210,9 @@ class HeldBaseId(Identity):
         """The seed of its training."""
         return self.base.seed
 
-    @property
-    def trials(self) -> None:
-        """None: nothing is tuned."""
-
-    @property
-    def tuned_on(self) -> None:
-        """None: nothing is tuned."""
-
 
 @dataclass(frozen=True)
-class RetrainId(Identity):
+class RetrainId(Untuned):
     """A model that is trained with the base model's recipe on the retain set alone, and never saw the forget set.
 
     Attributes:
@@ -237,14 +233,6 @@ class RetrainId(Identity):
     def seed(self) -> int:
         """The seed of its training."""
         return self.start.seed
-
-    @property
-    def trials(self) -> None:
-        """None: nothing is tuned."""
-
-    @property
-    def tuned_on(self) -> None:
-        """None: nothing is tuned."""
 
 
 @dataclass(frozen=True)
@@ -320,7 +308,7 @@ class TrainedId(Identity):
 
 
 @dataclass(frozen=True)
-class BroughtId(Identity):
+class BroughtId(Untuned):
     """A model that was made elsewhere; nothing is known about its training.
 
     Attributes:
@@ -336,14 +324,6 @@ class BroughtId(Identity):
     def seed(self) -> int | None:
         """The seed of the base model of its table."""
         return None if self.start is None else self.start.seed
-
-    @property
-    def trials(self) -> None:
-        """None: nothing is tuned here."""
-
-    @property
-    def tuned_on(self) -> None:
-        """None: nothing is tuned here."""
 
 
 @dataclass(frozen=True)

@@ -42,15 +42,32 @@ def test_imports_go_one_way() -> None:
         ("unlearnbench/data/sampling.py", "import unlearnbench.models.resolve", "Imports go down"),
         ("unlearnbench/cell/cost.py", "import unlearnbench.cell.workbench", "No circles"),
         ("unlearnbench/new_module.py", "", "Imports go down"),
-        ("methods/ga.py", "import unlearnbench.engine.forward", "Methods and tasks know the plugin API alone"),
-        ("unlearnbench/grid/grid.py", "import unlearnbench_tasks.sst2", "The core knows no method and no task"),
+        ("methods/ga.py", "import unlearnbench.engine.forward", "Methods, metrics and tasks know the plugin API alone"),
+        (
+            "metrics/f1.py",
+            "import unlearnbench.cell.evaluation",
+            "Methods, metrics and tasks know the plugin API alone",
+        ),
+        (
+            "unlearnbench/grid/grid.py",
+            "import unlearnbench_tasks.sst2",
+            "The core knows no method, no metric and no task",
+        ),
+        (
+            "unlearnbench/grid/grid.py",
+            "import unlearnbench_metrics.f1",
+            "The core knows no method, no metric and no task",
+        ),
     ],
 )
 def test_wrong_import_is_found(tmp_path: Path, file: str, line: str, broken: str) -> None:
-    for folder, package in (("unlearnbench", "unlearnbench"), ("methods", ""), ("tasks", "")):
-        shutil.copytree(ROOT / folder, tmp_path / (package or f"unlearnbench_{folder}"))
+    package_of = {"unlearnbench": "unlearnbench"}
+    package_of |= {folder: f"unlearnbench_{folder}" for folder in ("methods", "metrics", "tasks")}
+    for folder, package in package_of.items():
+        shutil.copytree(ROOT / folder, tmp_path / package)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    place = tmp_path / file.replace("methods/", "unlearnbench_methods/")
+    folder, _, rest = file.partition("/")
+    place = tmp_path / package_of[folder] / rest
     with place.open("a", encoding="utf-8") as opened:
         opened.write(f"\n{line}\n")
     # Ahead of the installed package, which an editable installation would otherwise point elsewhere.

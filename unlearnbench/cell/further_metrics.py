@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
+from unlearnbench.cell.identify import metric_id
 from unlearnbench.cell.recording import attach, metric_facts
 from unlearnbench.console.safe_text import safe
 from unlearnbench.contract.metrics import Metric, Predictions
 from unlearnbench.errors import UserError, first_line
-from unlearnbench.identity.ids import CellId, EarlierId, EvaluationId, MetricId
+from unlearnbench.identity.ids import CellId, EarlierId, EvaluationId
 from unlearnbench.leaderboard.entry import AddedMetric, Entry
 from unlearnbench.leaderboard.sets import prefix
 from unlearnbench.leaderboard.stored import entries_by_run, read_predictions
@@ -74,11 +75,6 @@ def add_metrics(store: Store, metrics: Sequence[Registered[type[Metric]]]) -> Ad
         _record(store, run_id, entry, with_new)
         found.computed += [entry.name] if new else []
     return found
-
-
-def metric_id(metric: Registered[type[Metric]]) -> MetricId:
-    """What names the metric and its version."""
-    return MetricId(metric.item.name, metric.origin.package, metric.origin.version)
 
 
 def _has(identity: CellId, metric: Registered[type[Metric]]) -> bool:

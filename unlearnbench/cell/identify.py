@@ -176,6 +176,11 @@ def transfer_ids(
     return tuple(_evaluation(one.task.name, _transfer_hash(one), one.task.labels, config, metrics) for one in transfer)
 
 
+def metric_id(metric: Registered[type[Metric]]) -> MetricId:
+    """A registered metric and its version."""
+    return MetricId(metric.item.name, metric.origin.package, metric.origin.version)
+
+
 def machine(config: ModelConfig) -> MachineId:
     """This machine, as the configuration uses it."""
     import torch
@@ -256,7 +261,7 @@ def _evaluation(
 ) -> EvaluationId:
     # The built-in ones are part of what `ENGINE` counts.
     own = [one for one in metrics if one.origin.package != PROJECT]
-    ids = sorted((MetricId(one.item.name, one.origin.package, one.origin.version) for one in own), key=_by_name)
+    ids = sorted(map(metric_id, own), key=_by_name)
     return EvaluationId(name, rows, tuple(labels), tuple(config.generic_labels), tuple(ids))
 
 

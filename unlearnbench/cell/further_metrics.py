@@ -63,6 +63,7 @@ def add_metrics(store: Store, metrics: Sequence[Registered[type[Metric]]]) -> Ad
     A result then has the key that a run with these metrics looks for, so that it is not run again.
     """
     found = Added()
+    keys = {run.info.run_id: key for key, run in store.finished_cells().items()}
     for run_id, entry in entries_by_run(store).items():
         new = [metric for metric in metrics if not _has(entry.identity, metric)]
         if not new:
@@ -72,7 +73,7 @@ def add_metrics(store: Store, metrics: Sequence[Registered[type[Metric]]]) -> Ad
         except NotStoredError as error:
             found.lacking[entry.name] = str(error)
             continue
-        _record(store, run_id, entry, with_new)
+        _record(store, run_id, keys[run_id], entry, with_new)
         found.computed += [entry.name] if new else []
     return found
 
@@ -153,14 +154,17 @@ def _value(metric: Metric, predictions: Predictions) -> float:
         raise UserError(safe(f"metric {metric.name} failed: {type(error).__name__}: {first_line(error)}")) from None
 
 
-def _record(store: Store, run_id: str, before: Entry, entry: Entry) -> None:
-    """Writes the result anew; whoever stops in between finishes it with the same command."""
+def _record(store: Store, run_id: str, old: str, before: Entry, entry: Entry) -> None:
+    """Writes the result anew; whoever stops in between finishes it with the same command.
+
+    Args:
+        old: the key by which the cell is found so far; not that of `before`, if an earlier call was stopped.
+    """
     record = Record(store.client, run_id, store.artifacts)
     if entry is not before:
         record.metrics({name: value for name, value in entry.metrics.items() if name not in before.metrics})
         attach(record, {RESULT: entry.model_dump_json(indent=1)})
     models = store.results / "models"
-    (old,) = {run.data.tags[KEY] for run in store.finished_cells().values() if run.info.run_id == run_id}
     if old == entry.key:
         return
     record.tags({KEY: entry.key})

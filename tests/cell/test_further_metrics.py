@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from statistics import fmean
 
@@ -114,6 +115,24 @@ def test_new_metric_is_that_of_a_run_that_had_it(
     installed(monkeypatch, Confidence, version="2")
     assert "2 cells have confidence now" in invoke("evaluate", "--results", results, "--metrics", "confidence").output
     assert [one.version for entry in open_entries(str(results)) for one in entry.added] == ["2", "2"]
+
+
+def test_built_in_metric_changes_no_key(results: Path) -> None:
+    before = open_entries(str(results))
+    keys = list(Store.existing(results).finished_cells())
+    outcome = invoke("evaluate", "--results", results, "--metrics", "f1")
+    assert "0 cells have f1 now, 2 had it before" in outcome.output
+    assert open_entries(str(results)) == before
+
+    # Results of a version that did not have it yet get it.
+    for file in results.rglob("result.json"):
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored["metrics"] = {name: value for name, value in stored["metrics"].items() if not name.endswith("_f1")}
+        file.write_text(json.dumps(stored), encoding="utf-8")
+    outcome = invoke("evaluate", "--results", results, "--metrics", "f1")
+    assert "2 cells have f1 now, 0 had it before" in outcome.output
+    assert [entry.metrics for entry in open_entries(str(results))] == [entry.metrics for entry in before]
+    assert list(Store.existing(results).finished_cells()) == keys
 
 
 def test_what_was_not_stored_is_said_and_nothing_is_lost(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
-from unlearnbench.cell.identify import metric_id
+from unlearnbench.cell.identify import metric_ids
 from unlearnbench.cell.recording import attach, metric_facts
 from unlearnbench.console.safe_text import safe
 from unlearnbench.contract.metrics import Metric, Predictions
 from unlearnbench.errors import UserError, first_line
-from unlearnbench.identity.ids import CellId, EarlierId, EvaluationId
+from unlearnbench.identity.ids import EarlierId, EvaluationId
 from unlearnbench.leaderboard.entry import AddedMetric, Entry
 from unlearnbench.leaderboard.sets import prefix
 from unlearnbench.leaderboard.stored import entries_by_run, read_predictions
@@ -65,7 +65,7 @@ def add_metrics(store: Store, metrics: Sequence[Registered[type[Metric]]]) -> Ad
     found = Added()
     keys = {run.info.run_id: key for key, run in store.finished_cells().items()}
     for run_id, entry in entries_by_run(store).items():
-        new = [metric for metric in metrics if not _has(entry.identity, metric)]
+        new = [metric for metric in metrics if not _has(entry, metric)]
         if not new:
             found.before += 1
         try:
@@ -78,8 +78,13 @@ def add_metrics(store: Store, metrics: Sequence[Registered[type[Metric]]]) -> Ad
     return found
 
 
-def _has(identity: CellId, metric: Registered[type[Metric]]) -> bool:
-    return all(metric_id(metric) in one.metrics for one in (*identity.splits, *identity.further))
+def _has(entry: Entry, metric: Registered[type[Metric]]) -> bool:
+    evaluations = (*entry.identity.splits, *entry.identity.further)
+    wanted = metric_ids([metric])
+    if not wanted:
+        # A built-in one is in no identity, only its numbers show that it was computed.
+        return any(f"{prefix(one.name)}_{metric.item.name}" in entry.metrics for one in evaluations)
+    return all(set(wanted) <= set(one.metrics) for one in evaluations)
 
 
 def _with_metrics(store: Store, run_id: str, entry: Entry, new: Sequence[Registered[type[Metric]]]) -> Entry:
@@ -118,7 +123,7 @@ def _now() -> datetime:
 
 def _named(evaluation: EvaluationId, new: Sequence[Registered[type[Metric]]]) -> EvaluationId:
     """The evaluation with these metrics, in place of other versions of them."""
-    ids = {one.name: one for one in (*evaluation.metrics, *(metric_id(metric) for metric in new))}
+    ids = {one.name: one for one in (*evaluation.metrics, *metric_ids(new))}
     return replace(evaluation, metrics=tuple(ids[name] for name in sorted(ids)))
 
 

@@ -176,9 +176,14 @@ def transfer_ids(
     return tuple(_evaluation(one.task.name, _transfer_hash(one), one.task.labels, config, metrics) for one in transfer)
 
 
-def metric_id(metric: Registered[type[Metric]]) -> MetricId:
-    """A registered metric and its version."""
-    return MetricId(metric.item.name, metric.origin.package, metric.origin.version)
+def metric_ids(metrics: Iterable[Registered[type[Metric]]]) -> tuple[MetricId, ...]:
+    """Registered metrics and their versions, without the built-in ones, which are part of what `ENGINE` counts."""
+    own = [one for one in metrics if one.origin.package != PROJECT]
+    return tuple(sorted((MetricId(one.item.name, one.origin.package, one.origin.version) for one in own), key=_by_name))
+
+
+def _by_name(metric: MetricId) -> str:
+    return metric.name
 
 
 def machine(config: ModelConfig) -> MachineId:
@@ -259,14 +264,7 @@ def _evaluation(
     config: RunConfig,
     metrics: Sequence[Registered[type[Metric]]],
 ) -> EvaluationId:
-    # The built-in ones are part of what `ENGINE` counts.
-    own = [one for one in metrics if one.origin.package != PROJECT]
-    ids = sorted(map(metric_id, own), key=_by_name)
-    return EvaluationId(name, rows, tuple(labels), tuple(config.generic_labels), tuple(ids))
-
-
-def _by_name(metric: MetricId) -> str:
-    return metric.name
+    return EvaluationId(name, rows, tuple(labels), tuple(config.generic_labels), metric_ids(metrics))
 
 
 @cache

@@ -117,6 +117,24 @@ def test_new_metric_is_that_of_a_run_that_had_it(
     assert [one.version for entry in open_entries(str(results)) for one in entry.added] == ["2", "2"]
 
 
+def test_new_version_replaces_the_numbers_of_the_old_one(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Doubled(Confidence):
+        def compute(self, predictions: Predictions) -> float:
+            return 2 * super().compute(predictions)
+
+    numbers = []
+    for version, metric in (("1", Confidence), ("2", Doubled)):
+        installed(monkeypatch, metric, version=version)
+        assert invoke("evaluate", "--results", results, "--metrics", "confidence").exit_code == 0
+        entries = {entry.key: entry for entry in open_entries(str(results))}
+        runs = Store.existing(results).finished_cells()
+        assert runs.keys() == entries.keys()
+        numbers.append({entry.row: entry.metrics["test_forget_confidence"] for entry in entries.values()})
+        for key, run_of_key in runs.items():
+            assert run_of_key.data.metrics["test_forget_confidence"] == numbers[-1][entries[key].row]
+    assert numbers[1] == {row: 2 * value for row, value in numbers[0].items()}
+
+
 def test_built_in_metric_changes_no_key(results: Path) -> None:
     before = open_entries(str(results))
     keys = list(Store.existing(results).finished_cells())

@@ -167,7 +167,7 @@ def _record(store: Store, run_id: str, old: str, before: Entry, entry: Entry) ->
     """
     record = Record(store.client, run_id, store.artifacts)
     if entry is not before:
-        record.metrics({name: value for name, value in entry.metrics.items() if name not in before.metrics})
+        record.metrics({name: value for name, value in entry.metrics.items() if before.metrics.get(name) != value})
         attach(record, {RESULT: entry.model_dump_json(indent=1)})
     models = store.results / "models"
     if old == entry.key:

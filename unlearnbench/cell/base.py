@@ -54,6 +54,11 @@ class BaseModel:
     cost: Cost
 
 
+def base_entry(identity: BaseId) -> Path:
+    """The place of a base model in the cache."""
+    return cache_root() / "base" / digest(identity)
+
+
 class MemoriseLoss:
     """L = CE: the training examples with their true answers, all alike."""
 
@@ -83,10 +88,9 @@ def base_model(
         BaseFailedError: the fine-tuning diverged.
         ModelError: the model lacks the configured LoRA target modules.
     """
-    key = digest(identity)
-    entry = cache_root() / "base" / key
+    entry = base_entry(identity)
     if not is_intact(entry):
-        checkpoints = Checkpoints(cache_root() / "checkpoints" / key, checkpoint_seconds)
+        checkpoints = Checkpoints(cache_root() / "checkpoints" / entry.name, checkpoint_seconds)
 
         def make(folder: Path) -> None:
             with measured() as cost:
@@ -101,11 +105,11 @@ def base_model(
             facts = {"trainable_parameters": trained, "cost": asdict(cost), "identity": asdict(identity)}
             (folder / "base.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
-        with claimed(cache_root() / "base" / f"{key}.lease"):
+        with claimed(entry.with_name(f"{entry.name}.lease")):
             made(entry, make)
         checkpoints.clear()
     facts = json.loads((entry / "base.json").read_text(encoding="utf-8"))
-    return BaseModel(key, entry, facts["trainable_parameters"], Cost(**facts["cost"]))
+    return BaseModel(entry.name, entry, facts["trainable_parameters"], Cost(**facts["cost"]))
 
 
 def _fine_tune(

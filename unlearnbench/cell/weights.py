@@ -8,8 +8,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from safetensors import SafetensorError
+from torch import Tensor
 
-from unlearnbench.cell.base import BaseModel, base_model
+from unlearnbench.cell.base import BaseModel, base_entry, base_model
 from unlearnbench.cell.cell import Workplace
 from unlearnbench.contract.method import Method
 from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
@@ -20,11 +21,10 @@ from unlearnbench.engine.probe import can_share_prefix
 from unlearnbench.engine.soft_prompt import load_adapter, save_adapter
 from unlearnbench.engine.training import OnStep
 from unlearnbench.errors import UserError
-from unlearnbench.identity.digest import digest
 from unlearnbench.identity.ids import BaseId
 from unlearnbench.models.loading import compute_dtype, load_model, pick_device, restore_weights, save_weights
 from unlearnbench.models.resolve import ResolvedModel
-from unlearnbench.storage.cache import cache_root, filling
+from unlearnbench.storage.cache import filling
 from unlearnbench.storage.checksums import is_intact
 from unlearnbench.storage.full_disk import stop_on_full_storage
 
@@ -46,7 +46,7 @@ class Weights:
     @property
     def _base_entry(self) -> Path:
         """The base model's place in the cache."""
-        return cache_root() / "base" / digest(self.workplace.base_id)
+        return base_entry(self.workplace.base_id)
 
     def vanilla(self) -> LanguageModel:
         """The pre-trained model."""
@@ -70,8 +70,7 @@ class Weights:
                 f"the soft prompt in {prompt} has vectors of {vectors.shape[1]} numbers, but "
                 f"{self.workplace.model.spec.name} takes {width}: name the model that it was trained on with --base."
             )
-        shared = can_share_prefix(model.network, vectors.to(model.device, model.network.dtype))
-        return model.with_prompt(vectors, shared)
+        return _behind(vectors, model)
 
     def base(self, on_step: OnStep = lambda progress: None) -> tuple[LanguageModel, BaseModel]:
         """The base model; fine-tunes it first where that has not been done."""
@@ -82,7 +81,7 @@ class Weights:
         return self._fine_tuned(RETRAIN, self.workplace.retrain_id.weights, on_step)
 
     def _fine_tuned(self, wanted: str, identity: BaseId, on_step: OnStep) -> tuple[LanguageModel, BaseModel]:
-        entry = cache_root() / "base" / digest(identity)
+        entry = base_entry(identity)
         if self._holds is not None and not is_intact(entry):
             # Fine-tuning loads weights of its own.
             self._drop()
@@ -152,8 +151,7 @@ class Weights:
             self._holds = "unlearned"
             restore_weights(model.network, folder)
             return model
-        prompt = load_adapter(folder)
-        return model.with_prompt(prompt, can_share_prefix(model.network, prompt.to(model.device, model.network.dtype)))
+        return _behind(load_adapter(folder), model)
 
     def _in_place(self, wanted: str, identity: BaseId, on_step: OnStep) -> BaseModel:
         workplace, config = self.workplace, self.workplace.config
@@ -189,3 +187,7 @@ class Weights:
 
     def _drop(self) -> None:
         self._model, self._holds = None, None
+
+
+def _behind(prompt: Tensor, model: LanguageModel) -> LanguageModel:
+    return model.with_prompt(prompt, can_share_prefix(model.network, prompt.to(model.device, model.network.dtype)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unlearnbench.contract.source import DataSource
 from unlearnbench.contract.task import SPLIT_NAMES, Example, Splits, TaskOptions
-from unlearnbench.data.own_task import SUFFIXES, OwnTask, check_columns, labels_among, read_table, text_in
+from unlearnbench.data.own_task import KINDS, SUFFIXES, OwnTask, check_columns, example_in, labels_among, read_table
 from unlearnbench.errors import UserError
 from unlearnbench.storage.cache import content_hash, file_hash
 
@@ -56,7 +56,7 @@ def _file(folder: Path, name: str) -> Path:
         (f" A single table is a task, too: path:{path}." for path in tables if path.stem not in SPLIT_NAMES), ""
     )
     raise UserError(
-        f"task folder {folder} has no {name}.csv, .tsv, .jsonl or .parquet (it has {listed}): it needs the four files "
+        f"task folder {folder} has no {name}{KINDS} (it has {listed}): it needs the four files "
         f"{', '.join(SPLIT_NAMES)}, each with the columns prompt and answer.{table}"
     )
 
@@ -67,9 +67,4 @@ def _read(path: Path) -> tuple[Example, ...]:
         raise UserError(f"{path} has no rows: each of the four splits needs at least one.")
     check_columns(path, frame, COLUMNS, "rename or add it.")
     rows = zip(frame["prompt"], frame["answer"], strict=True)
-    return tuple(_example(path, index, prompt, answer) for index, (prompt, answer) in enumerate(rows))
-
-
-def _example(path: Path, index: int, prompt: object, answer: object) -> Example:
-    text = text_in(path, index, "prompt", prompt)
-    return Example(text.rstrip(" "), text_in(path, index, "answer", answer).strip(), text=text)
+    return tuple(example_in(path, index, prompt, answer) for index, (prompt, answer) in enumerate(rows))

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearnbench.contract.task import Task, TaskOptions
+from unlearnbench.contract.task import Example, Task, TaskOptions
 from unlearnbench.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PREFIX = "path:"
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+# The same in a sentence.
+KINDS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 MAX_LABELS = 10
 
 
@@ -52,8 +54,7 @@ def labels_among(answers: set[str]) -> tuple[str, ...]:
 def check_file(path: Path) -> None:
     """Raises a UserError if a path is not that of a file that can be read as a table."""
     if not path.is_file() or path.suffix not in SUFFIXES:
-        kinds = ", ".join(SUFFIXES[:-1]) + f" or {SUFFIXES[-1]}"
-        raise UserError(f"{path} is {'not a table' if path.is_file() else 'not a file'}: name a table ({kinds}).")
+        raise UserError(f"{path} is {'not a table' if path.is_file() else 'not a file'}: name a table ({KINDS}).")
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -95,12 +96,17 @@ def check_columns(path: Path, frame: pd.DataFrame, columns: tuple[str, ...], rem
             )
 
 
-def text_in(path: Path, row: int, column: str, value: object) -> str:
-    """The text of a cell.
+def example_in(path: Path, row: int, prompt: object, answer: object, group: str = "") -> Example:
+    """The example in a row with these cells.
 
     Raises:
-        UserError: the cell is not text.
+        UserError: a cell is not text.
     """
+    text = _text(path, row, "prompt", prompt)
+    return Example(text.rstrip(" "), _text(path, row, "answer", answer).strip(), text, group)
+
+
+def _text(path: Path, row: int, column: str, value: object) -> str:
     if not isinstance(value, str):
         raise UserError(f"{path}, row {row}: {column} is {value!r}, but must be text.")
     return value

@@ -14,7 +14,7 @@ from pydantic import Field
 from unlearnbench.contract.source import DataSource
 from unlearnbench.contract.task import Example, Splits, TaskOptions
 from unlearnbench.data.checks import SHARED, text_key
-from unlearnbench.data.own_task import OwnTask, check_columns, check_file, labels_among, read_table, text_in
+from unlearnbench.data.own_task import OwnTask, check_columns, check_file, example_in, labels_among, read_table
 from unlearnbench.data.sampling import split_by_text
 from unlearnbench.errors import UserError
 from unlearnbench.storage.cache import content_hash, file_hash
@@ -201,8 +201,7 @@ class TableTask(OwnTask):
         splits = self._splits(path, frame)
         rows = []
         for index, (prompt, answer, group, split) in enumerate(zip(prompts, answers, forget, splits, strict=True)):
-            text = text_in(path, index, "prompt", prompt)
-            example = Example(text.rstrip(" "), text_in(path, index, "answer", answer).strip(), text, group or "")
+            example = example_in(path, index, prompt, answer, group or "")
             rows.append(_Row(example, group is not None, split))
         return rows
 

@@ -11,7 +11,7 @@ from unlearnbench.contract.hyperparameters import Hyperparameter, declared, over
 from unlearnbench.contract.method import Method
 from unlearnbench.contract.task import Task, TaskOptions, TransferTask
 from unlearnbench.data.folder_task import FolderTask, find_files
-from unlearnbench.data.own_task import PREFIX, SUFFIXES, OwnTask, shown_name
+from unlearnbench.data.own_task import KINDS, PREFIX, SUFFIXES, OwnTask, shown_name
 from unlearnbench.data.table_task import TableTask
 from unlearnbench.errors import ModelError, UserError, nearest
 from unlearnbench.models.resolve import find_model
@@ -62,15 +62,14 @@ def _own_path(name: str) -> Path:
     path = Path(name.removeprefix(PREFIX)).expanduser()
     if path.is_dir():
         return path
-    kinds = ", ".join(SUFFIXES[:-1]) + f" or {SUFFIXES[-1]}"
     if not path.exists():
         raise UserError(
-            f"task data {str(path)!r} does not exist: name a table ({kinds}), or a folder with four of them, as "
+            f"task data {str(path)!r} does not exist: name a table ({KINDS}), or a folder with four of them, as "
             "--tasks path:PATH."
         )
     if path.suffix not in SUFFIXES:
         raise UserError(
-            f"task data {str(path)!r} is a file that is not read: name a table ({kinds}), or a folder with four of "
+            f"task data {str(path)!r} is a file that is not read: name a table ({KINDS}), or a folder with four of "
             "them (archives are not read, unpack them first)."
         )
     return path

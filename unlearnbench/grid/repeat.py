@@ -14,10 +14,10 @@ from unlearnbench.cell.cell import Cell
 from unlearnbench.config import RunConfig
 from unlearnbench.console.private import FOLDER
 from unlearnbench.contract.rows import BASE
+from unlearnbench.data.own_task import PREFIX as OWN
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.leaderboard.entry import Entry
 
-OWN = "path:"
 # What says which cells a configuration has; all else decides what they compute.
 GRID = ("tasks", "methods", "models", "seeds")
 Place = tuple[str, str, str, int | None]
@@ -33,19 +33,15 @@ class Repeat:
     def of(self, cells: Sequence[Cell]) -> list[Cell]:
         """The cells of the configuration's grid that give these results, and those whose tuned values they take."""
         wanted = {place_of(entry) for entry in self.entries}
-        found = [cell for cell in cells if _place(cell) in wanted]
+        found = [cell for cell in cells if place_of(cell) in wanted]
         leaders = {cell.leader.key for cell in found if cell.leader is not None}
-        return [cell for cell in cells if _place(cell) in wanted or cell.key in leaders]
+        return [cell for cell in cells if place_of(cell) in wanted or cell.key in leaders]
 
 
-def place_of(entry: Entry) -> Place:
+def place_of(one: Cell | Entry) -> Place:
     """What finds a result in the grid of its configuration."""
-    return entry.task, entry.model, entry.row, entry.seed
-
-
-def _place(cell: Cell) -> Place:
-    seed = cell.identity.subject.seed
-    return cell.workplace.data.task.name, cell.workplace.model.spec.name, cell.row, seed
+    identity = one.identity
+    return identity.task, identity.model, identity.row, identity.subject.seed
 
 
 def choose(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnbench.contract.source import DataSource
-from unlearnbench.contract.task import SPLIT_NAMES, Example, Splits, Task, TransferTask
+from unlearnbench.contract.task import SPLIT_NAMES, Example, Splits, Task, TaskOptions, TransferTask
 from unlearnbench.data.checks import check_splits
 from unlearnbench.data.own_task import OwnTask
 from unlearnbench.data.sampling import stratified_sample, subsample
@@ -65,7 +65,8 @@ def load_transfer(task: TransferTask, config: RunConfig) -> TransferData:
 def _cached_splits(task: Task, origin: Origin, source: DataSource, seed: int) -> Splits:
     if isinstance(task, OwnTask):
         return task.splits(source, seed)
-    options = task.options.model_dump(mode="json", exclude={"base_epochs", "forget_target"})
+    # Options that every task has decide how models are trained and judged, not what the rows are.
+    options = task.options.model_dump(mode="json", exclude=set(TaskOptions.model_fields))
     identity = SplitsId(
         task.name, origin.package, origin.version, content_hash(options), task.data_identity(source), seed
     )

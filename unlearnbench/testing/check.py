@@ -31,6 +31,17 @@ class Check:
         return f"{self.subject}: {self.name}"
 
 
+def require_texts(owner: object, name: str) -> None:
+    """Requires a name, a title and a description.
+
+    Args:
+        name: of the class that declares them.
+    """
+    for attribute in ("name", "title", "description"):
+        value = getattr(owner, attribute, None)
+        require(isinstance(value, str) and value, f"{name}.{attribute} is {value!r}, but must be text")
+
+
 def require(condition: object, message: str) -> None:
     """Fails the check with the message unless the condition holds."""
     if not condition:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 from unlearnbench.contract.batch import Part, PartName, ReferenceKind
 from unlearnbench.contract.hyperparameters import Choice, LogUniform, declared
 from unlearnbench.contract.method import Method
-from unlearnbench.testing.check import Check, require
+from unlearnbench.testing.check import Check, require, require_texts
 from unlearnbench.testing.rig import STEPS, Rig
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ def method_checks(method: type[Method]) -> list[Check]:
 
 
 def _declares(method: type[Method]) -> None:
-    for attribute in ("name", "title", "description"):
-        value = getattr(method, attribute, None)
-        require(isinstance(value, str) and value, f"{method.__name__}.{attribute} is {value!r}, but must be text")
+    require_texts(method, method.__name__)
     name = method.name
     require(name == name.strip().lower() and " " not in name and "/" not in name, f"name {name!r} must be lower case")
     uses = getattr(method, "uses", ())

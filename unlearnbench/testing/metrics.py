@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from unlearnbench.contract.metrics import Metric, Predictions
-from unlearnbench.testing.check import Check, require
+from unlearnbench.testing.check import Check, require, require_texts
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 LABELS = ("negative", "positive")
@@ -48,9 +48,7 @@ def _cases() -> list[Predictions]:
 
 
 def _declares(metric: type[Metric]) -> None:
-    for attribute in ("name", "title", "description"):
-        value = getattr(metric, attribute, None)
-        require(isinstance(value, str) and value, f"{metric.__name__}.{attribute} is {value!r}, but must be a text")
+    require_texts(metric, metric.__name__)
     require(NAME.fullmatch(metric.name), f"name {metric.name!r} must be lower-case letters, digits and underscores")
 
 

@@ -13,7 +13,7 @@ from unlearnbench.data.store import TaskData
 from unlearnbench.errors import UserError
 from unlearnbench.identity.ids import ForgetTarget
 from unlearnbench.models.builtin import register_models
-from unlearnbench.testing.check import Check, require
+from unlearnbench.testing.check import Check, require, require_texts
 
 CONTEXT = 1024
 
@@ -47,9 +47,7 @@ def task_checks(
 
 
 def _declares(task: Task | TransferTask) -> None:
-    for attribute in ("name", "title", "description"):
-        value = getattr(task, attribute, None)
-        require(isinstance(value, str) and value, f"{type(task).__name__}.{attribute} is {value!r}, but must be text")
+    require_texts(task, type(task).__name__)
     name = task.name
     require(name == name.strip().lower() and " " not in name and "/" not in name, f"name {name!r} must be lower case")
     generic = set(GENERIC_LABELS) & set(task.labels)

@@ -9,6 +9,7 @@ import yaml
 
 from unlearnbench import __version__
 from unlearnbench.cell.cell import Cell
+from unlearnbench.models.brought import ADAPTER
 
 CARD = """\
 ---
@@ -41,7 +42,7 @@ AS_IT_IS = ", {model} as it is"
 def write_card(adapter: Path, cell: Cell) -> None:
     """Writes README.md into the folder of a saved prompt adapter."""
     assert cell.choice is not None
-    facts = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    facts = json.loads((adapter / ADAPTER).read_text(encoding="utf-8"))
     base = facts["base_model_name_or_path"]
     model, method = cell.workplace.model, cell.choice.method
     header = {"base_model": base, "library_name": "peft", "tags": ["unlearning", method.name]}

@@ -17,6 +17,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.grid.plan import Plan, plan_run
 from unlearnbench.leaderboard.stored import entries_by_run, read_predictions
 from unlearnbench.leaderboard.unlearned_card import Delivered, unlearned_card
+from unlearnbench.models.brought import ADAPTER
 from unlearnbench.models.loading import load_tokenizer
 from unlearnbench.plugins import Registry
 from unlearnbench.storage.cache import filling
@@ -25,8 +26,6 @@ from unlearnbench.tracking.store import Store
 if TYPE_CHECKING:
     from unlearnbench.config import RunConfig
     from unlearnbench.leaderboard.statistics import Floats
-
-ADAPTER = "adapter_config.json"
 
 
 def check_output(output: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("unlearnbench", "methods", "tasks")
+SOURCES = ("unlearnbench", "methods", "metrics", "tasks")
 FILES = ("pyproject.toml", "README.md", "LICENSE")
 # Small enough for every task and method to train in seconds.
 SMALL = [

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from benchmarks.mutants.sample import Mutant
 
-COPIED = ("unlearnbench", "methods", "tasks", "tests", "benchmarks", "examples", "leaderboards", "docs")
+COPIED = ("unlearnbench", "methods", "metrics", "tasks", "tests", "benchmarks", "examples", "leaderboards", "docs")
 FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "mkdocs.yml", "constraints.txt")
 # The packages that are not named like their folders.
-ALIASES = {"unlearnbench_methods": "methods", "unlearnbench_tasks": "tasks"}
+ALIASES = {f"unlearnbench_{name}": name for name in ("methods", "metrics", "tasks")}
 NOTICED, SURVIVED, TOO_LONG = "noticed", "survived", "noticed: no end"
 
 

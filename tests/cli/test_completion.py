@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from unlearnbench.cli import completion
+from unlearnbench.plugins import registry
 
 
 def completed(line: str) -> list[str]:
@@ -53,3 +54,10 @@ def test_a_name_is_offered_once_and_all_only_alone() -> None:
     assert "spul,spul" not in dict(completion.methods("spul,"))
     # Shells that show descriptions get them.
     assert all(text for _, text in completion.methods("") + completion.models("") + completion.tasks(""))
+
+
+def test_metrics_can_be_checked_as_methods_and_tasks_can() -> None:
+    known = registry()
+    checked = dict(completion.plugins(""))
+    for items in (known.methods, known.tasks, known.metrics):
+        assert {name: checked[name] for name in items} == {name: one.item.description for name, one in items.items()}

@@ -43,8 +43,8 @@ def models(incomplete: str) -> Completion:
 
 
 def plugins(incomplete: str) -> Completion:
-    """Whatever can be checked: methods, tasks, and the plugins that brought them."""
-    known = _described("tasks") | _described("methods")
+    """Whatever can be checked: methods, tasks, metrics, and the plugins that brought them."""
+    known = _described("tasks") | _described("methods") | _described("metrics")
     known |= {
         origin.plugin: f"plugin of {origin.package}" for origin in registry().plugins if origin.plugin not in known
     }

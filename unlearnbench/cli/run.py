@@ -120,9 +120,16 @@ def run(
         except OSError as error:
             raise UserError(f"--save-config {save_config} can't be written ({error.strerror}): name another.") from None
     where = Where(fraction("--shard", shard), executor, ray_address, gpus_per_cell)
-    code = _run(effective, Console(), where, dry_run=dry_run, force=force, retry_failed=retry_failed, quiet=quiet)
-    if open_page and code in (0, 1) and not dry_run:
-        _open_page(effective)
+    code = _run(
+        effective,
+        Console(),
+        where,
+        dry_run=dry_run,
+        force=force,
+        retry_failed=retry_failed,
+        open_page=open_page,
+        quiet=quiet,
+    )
     raise typer.Exit(code)
 
 
@@ -165,6 +172,7 @@ def _run(
     dry_run: bool,
     force: bool,
     retry_failed: bool,
+    open_page: bool,
     quiet: bool,
 ) -> int:
     """Returns the exit code: 0, or 1 when a cell failed, or 130 after Ctrl-C."""
@@ -224,13 +232,15 @@ def _run(
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where this run stopped.")
         return 130
-    _show_result(console, plan.store, plan.keys, config)
+    page = _show_result(console, plan.store, plan.keys, config, with_page=open_page)
     failed = plan.failed_names | outcome.failed
     for reason, named in _by_reason(failed).items():
         more = f" and {len(named) - 1} more" if named[1:] else ""
         console.print(safe(f"failed: {named[0]}{more}: {reason}"), markup=False, highlight=False, soft_wrap=True)
     for sentence in left_out:
         console.print(safe(sentence), markup=False, highlight=False, soft_wrap=True)
+    if page is not None:
+        _open(page)
     return 1 if failed or left_out else 0
 
 
@@ -269,12 +279,13 @@ def _promise(cells: Sequence[Cell]) -> str | None:
     )
 
 
-def _show_result(console: Console, store: Store, keys: set[str], config: RunConfig) -> None:
+def _show_result(console: Console, store: Store, keys: set[str], config: RunConfig, *, with_page: bool) -> Path | None:
+    """Prints the tables and writes the leaderboard; returns its page, if it was asked for and there are results."""
     from unlearnbench.leaderboard.blocks import build_blocks
     from unlearnbench.leaderboard.overall import overall
     from unlearnbench.leaderboard.overall_render import overall_terminal
     from unlearnbench.leaderboard.render import to_terminal
-    from unlearnbench.leaderboard.stored import read_entries
+    from unlearnbench.leaderboard.stored import read_entries, read_examples
     from unlearnbench.leaderboard.write import write_leaderboard
 
     entries = read_entries(store)
@@ -286,12 +297,15 @@ def _show_result(console: Console, store: Store, keys: set[str], config: RunConf
     for table in overall(blocks):
         for part in overall_terminal(table, console.width):
             console.print(part)
-    if entries:
-        written = write_leaderboard(entries, store.results, failed=list(store.failed_cells().values()))
-        names = ", ".join(path.name for path in written)
-        _say(console, f"leaderboard of {store.results}: {names}")
-        for text in _next_steps(store, config):
-            _say(console, text)
+    if not entries:
+        return None
+    examples = read_examples(store) if with_page else None
+    written = write_leaderboard(entries, store.results, page=examples, failed=list(store.failed_cells().values()))
+    names = ", ".join(path.name for path in written)
+    _say(console, f"leaderboard of {store.results}: {names}")
+    for text in _next_steps(store, config):
+        _say(console, text)
+    return next((path for path in written if path.suffix == ".html"), None)
 
 
 def _next_steps(store: Store, config: RunConfig) -> list[str]:
@@ -313,21 +327,10 @@ def _for_a_shell(path: Path) -> str:
     return quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
-def _open_page(config: RunConfig) -> None:
-    """Writes the leaderboard's page and opens it in the browser."""
+def _open(page: Path) -> None:
+    """Opens the leaderboard's page in the browser."""
     import webbrowser
 
-    from unlearnbench.leaderboard.stored import read_entries, read_examples
-    from unlearnbench.leaderboard.write import write_leaderboard
-    from unlearnbench.tracking.store import Store
-
-    store = Store.existing(config.results, config.tracking_uri)
-    entries = read_entries(store)
-    if not entries:
-        return
-    failed = list(store.failed_cells().values())
-    written = write_leaderboard(entries, config.results, page=read_examples(store), failed=failed)
-    page = next(path for path in written if path.suffix == ".html").resolve()
     if not webbrowser.open(page.as_uri()):
         typer.echo(safe(f"no browser could be opened: open {page} yourself."), err=True)
 

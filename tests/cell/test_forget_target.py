@@ -22,6 +22,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.grid.grid import build_grid
 from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.plugins import registry
+from unlearnbench.tracking.store import Store
 
 
 @pytest.fixture
@@ -145,6 +146,29 @@ def test_cells_without_a_target_fail_with_one_sentence_and_keep_the_rest(model_f
     assert "Traceback" not in output
     rows = {entry.row for entry in open_entries(str(tmp_path / "results"))}
     assert rows == {"vanilla", "base", "retrain"}
+
+
+@pytest.mark.slow
+def test_target_that_could_not_be_had_fails_all_methods_at_once(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = written(tmp_path / "alike", ("positive", "positive"))
+    given = settings(data, model_folder, methods=["ga", "rl"], forget_target="oracle", jobs=1)
+    (tmp_path / "run.yaml").write_text(json.dumps(given), encoding="utf-8")
+    asked: list[Workbench] = []
+    original = Workbench.forget_scale
+
+    def spy(self: Workbench, *arguments: Any) -> Any:
+        asked.append(self)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Workbench, "forget_scale", spy)
+    found = invoke("run", "--config", tmp_path / "run.yaml", "--results", tmp_path / "results")
+    assert found.exit_code == 1
+    assert len(asked) == 1
+    failures = Store.existing(tmp_path / "results").failed_cells().values()
+    assert len(failures) == 2
+    assert all("target oracle says nothing about" in failure.reason for failure in failures)
 
 
 def test_wrong_targets_are_refused(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -31,7 +32,7 @@ from unlearnbench.cell.tuned import Tuned
 from unlearnbench.cell.workbench import NothingToForgetError, Workbench
 from unlearnbench.config import RunConfig, dump_experiment
 from unlearnbench.contract.objective import has_learned, remedy, training_accuracy
-from unlearnbench.contract.rows import RETRAIN, VANILLA
+from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import Progress
 from unlearnbench.errors import ModelError, UserError
@@ -41,6 +42,8 @@ from unlearnbench.storage.full_disk import stop_on_full_storage
 from unlearnbench.storage.lease import WAIT_SECONDS, Claim, ClaimLostError
 from unlearnbench.tracking.run import Record
 from unlearnbench.tracking.store import INVOCATION, Store
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class Runner:
     threads: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     _bench: Workbench | None = None
-    _without_base: dict[int, str] = field(default_factory=dict)
+    _lacking: dict[tuple[str, int], str] = field(default_factory=dict)
     _deadline: float = math.inf
     _claim: Claim | None = None
     _nothing_left: set[str] = field(default_factory=set)
@@ -282,7 +285,7 @@ class Runner:
             return self._evaluate(cell, bench, bench.weights.vanilla(), record)
         if cell.row == RETRAIN:
             return self._retrain(cell, bench, record)
-        model, base = self._base(cell.workplace, bench)
+        model, base = self._base(bench)
         if cell.choice is None:
             result = self._evaluate(cell, bench, model, record)
             self._warn_unlearned(result)
@@ -321,18 +324,12 @@ class Runner:
 
     def _check_target(self, bench: Workbench) -> None:
         """Fails a cell whose method can't be judged, before anything is trained."""
-        try:
-            bench.forget_scale(self._on_step)
-        except (BaseFailedError, NothingToForgetError) as error:
-            raise CellFailedError(str(error)) from None
+        self._needed("target", bench.workplace, lambda: bench.forget_scale(self._on_step))
 
     def _retrain(self, cell: Cell, bench: Workbench, record: Record) -> CellResult:
         """Its training is what unlearning replaces, so it counts as such, not as a base stage."""
         self.reporter.stage("training on the retain set alone")
-        try:
-            model, retrained = bench.weights.retrained(self._on_step)
-        except BaseFailedError as error:
-            raise CellFailedError(str(error)) from None
+        model, retrained = self._needed(RETRAIN, bench.workplace, lambda: bench.weights.retrained(self._on_step))
         result = self._evaluate(cell, bench, model, record)
         return replace(result, trainable_parameters=retrained.trainable_parameters, training_cost=retrained.cost)
 
@@ -346,15 +343,22 @@ class Runner:
             raise CellFailedError(f"its values are those of seed {leader.workplace.seed}, which has none: {reason}")
         return Tuned.recorded(run, space)
 
-    def _base(self, workplace: Workplace, bench: Workbench) -> tuple[LanguageModel, BaseModel]:
-        """The base model; one that could not be made fails all cells of its workplace at once."""
-        if id(workplace) in self._without_base:
-            raise CellFailedError(self._without_base[id(workplace)])
-        self.reporter.stage("base model")
-        try:
+    def _base(self, bench: Workbench) -> tuple[LanguageModel, BaseModel]:
+        def make() -> tuple[LanguageModel, BaseModel]:
+            self.reporter.stage("base model")
             return bench.weights.base(self._on_step)
-        except BaseFailedError as error:
-            self._without_base[id(workplace)] = str(error)
+
+        return self._needed(BASE, bench.workplace, make)
+
+    def _needed(self, what: str, workplace: Workplace, make: Callable[[], Made]) -> Made:
+        """What cells of a workplace share; if it could not be made once, it fails all of them at once."""
+        place = (what, id(workplace))
+        if place in self._lacking:
+            raise CellFailedError(self._lacking[place])
+        try:
+            return make()
+        except (BaseFailedError, NothingToForgetError) as error:
+            self._lacking[place] = str(error)
             raise CellFailedError(str(error)) from None
 
     def _warn_unlearned(self, result: CellResult) -> None:

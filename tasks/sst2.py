@@ -14,14 +14,13 @@ from unlearnbench.api import (
     HubDataset,
     Splits,
     Task,
-    TaskOptions,
     UserError,
     hookimpl,
     settled,
     split_by_text,
 )
 
-from .authors import SplitChoice, authors_identity
+from .authors import AuthorsOptions, AuthorsTask
 from .bundled.films import film_reviews
 from .sentiment import LABELS, Review, authors_splits, load_reviews, partition
 
@@ -36,14 +35,13 @@ TRAIN_SHARE = 47756 / 68221
 PERSONALITIES = Path(__file__).with_name("sst2_personalities.json")
 
 
-class SST2Options(TaskOptions):
+class SST2Options(AuthorsOptions):
     """Options of SST-2: splits made here, with a named set of people to forget, or the authors' own splits."""
 
-    split: SplitChoice = "seeded"
     personalities: str = "v1"
 
 
-class SST2(Task):
+class SST2(AuthorsTask):
     """GLUE SST-2, training and validation rows pooled and split again 70/30."""
 
     name = "sst2"
@@ -55,18 +53,16 @@ class SST2(Task):
         "Suppression, as in the paper: a model that never saw these reviews tells their sentiment nearly as well."
     )
     datasets = (DATASET,)
+    authors = AUTHORS
     Options = SST2Options
     options: SST2Options
 
-    @property
-    def published(self) -> bool:
-        return self.options.split == "authors"
-
     def data_identity(self, source: DataSource) -> str:
+        identity = super().data_identity(source)
         if self.published:
-            return authors_identity(self.name, source, AUTHORS)
+            return identity
         names = "\n".join(self.personalities())
-        return f"{super().data_identity(source)}; names {hashlib.sha256(names.encode()).hexdigest()[:16]}"
+        return f"{identity}; names {hashlib.sha256(names.encode()).hexdigest()[:16]}"
 
     def splits(self, source: DataSource, seed: int) -> Splits:
         if self.published:

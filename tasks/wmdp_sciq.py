@@ -11,14 +11,13 @@ from unlearnbench.api import (
     HubDataset,
     Splits,
     Task,
-    TaskOptions,
     UserError,
     hookimpl,
     settled,
     split_by_text,
 )
 
-from .authors import SplitChoice, authors_identity
+from .authors import AuthorsTask
 from .bundled.sciences import general_questions, restricted_questions
 from .multiple_choice import published_example, shuffled_example
 
@@ -39,13 +38,7 @@ FORGET_GROUP = "WMDP biosecurity"
 TRAIN_SHARE = 900 / 1273
 
 
-class WMDPSciQOptions(TaskOptions):
-    """Options of WMDP+SciQ: splits made here, or the authors' own splits."""
-
-    split: SplitChoice = "seeded"
-
-
-class WMDPSciQ(Task):
+class WMDPSciQ(AuthorsTask):
     """Four-option questions: WMDP biosecurity is forgotten, SciQ retained."""
 
     name = "wmdp-sciq"
@@ -57,17 +50,7 @@ class WMDPSciQ(Task):
         "Suppression, as in the paper: what must not be answered is to be answered by no one, whoever might guess it."
     )
     datasets = (WMDP, SCIQ)
-    Options = WMDPSciQOptions
-    options: WMDPSciQOptions
-
-    @property
-    def published(self) -> bool:
-        return self.options.split == "authors"
-
-    def data_identity(self, source: DataSource) -> str:
-        if self.published:
-            return authors_identity(self.name, source, AUTHORS)
-        return super().data_identity(source)
+    authors = AUTHORS
 
     def splits(self, source: DataSource, seed: int) -> Splits:
         if self.published:

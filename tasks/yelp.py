@@ -12,14 +12,13 @@ from unlearnbench.api import (
     HubDataset,
     Splits,
     Task,
-    TaskOptions,
     UserError,
     hookimpl,
     settled,
     working,
 )
 
-from .authors import SplitChoice, authors_identity
+from .authors import AuthorsOptions, AuthorsTask
 from .bundled.businesses import business_reviews
 from .clustering import EMBEDDING_MODEL, assign_clusters, embed, fit_clusters
 from .sentiment import LABELS, Review, authors_splits, load_reviews, partition
@@ -33,14 +32,13 @@ DATASET = HubDataset(
 AUTHORS = HubDataset("karuna-bhaila/Unlearning_Yelp_Polarity", revision=None)
 
 
-class YelpOptions(TaskOptions):
+class YelpOptions(AuthorsOptions):
     """Options of Yelp: splits made here, with their sizes and the number of clusters to forget, or the authors' own.
 
     `max_words` leaves out longer reviews from either. The paper reports the sizes (table 1: 5081 + 95012 training,
     885 + 18089 test reviews) but not the number of clusters; one of 20 has about its share of 5.1 %.
     """
 
-    split: SplitChoice = "seeded"
     max_words: int | None = Field(default=None, ge=1)
     train_size: int = Field(default=100_093, ge=2)
     test_size: int = Field(default=18_974, ge=2)
@@ -48,7 +46,7 @@ class YelpOptions(TaskOptions):
     forget_clusters: int = Field(default=1, ge=1)
 
 
-class Yelp(Task):
+class Yelp(AuthorsTask):
     """A sample of Yelp polarity reviews, clustered by their sentence embeddings."""
 
     name = "yelp"
@@ -60,17 +58,9 @@ class Yelp(Task):
         "Suppression, as in the paper: a model that never saw these reviews tells their sentiment nearly as well."
     )
     datasets = (DATASET,)
+    authors = AUTHORS
     Options = YelpOptions
     options: YelpOptions
-
-    @property
-    def published(self) -> bool:
-        return self.options.split == "authors"
-
-    def data_identity(self, source: DataSource) -> str:
-        if self.published:
-            return authors_identity(self.name, source, AUTHORS)
-        return super().data_identity(source)
 
     def splits(self, source: DataSource, seed: int) -> Splits:
         facts = {"data": self.data_identity(source)}

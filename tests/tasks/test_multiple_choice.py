@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from unlearnbench_tasks.arc import ARCChallenge, arc_example
+from unlearnbench_tasks.authors import AuthorsOptions
 from unlearnbench_tasks.multiple_choice import published_example, shuffled_example
-from unlearnbench_tasks.wmdp_sciq import WMDPSciQ, WMDPSciQOptions
+from unlearnbench_tasks.wmdp_sciq import WMDPSciQ
 
 from tests.tasks.test_sst2 import authors_root
 from unlearnbench.contract.source import DataSource
@@ -111,7 +112,7 @@ def test_authors_splits_keep_the_order_of_options(tmp_path: Path, letters: bool)
         "label_text": ["A", "D", "B"] if letters else ["one", "four", "two"],
     }
     root = authors_root(tmp_path, "Unlearning_WMDP", columns)
-    task = WMDPSciQ(WMDPSciQOptions(split="authors"))
+    task = WMDPSciQ(AuthorsOptions(split="authors"))
     splits = check_splits("wmdp-sciq", task.splits(DataSource(root), seed=0), "error", published=task.published)
     assert [example.answer for example in splits.test_forget] == ["A", "D", "B"]
     assert "\nA. one\nB. two\nC. three\nD. four\n" in splits.test_forget[1].prompt

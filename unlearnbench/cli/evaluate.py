@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +21,7 @@ from unlearnbench.cli.options import (
     names,
 )
 from unlearnbench.config import build_config, read_file
-from unlearnbench.console.safe_text import safe
+from unlearnbench.console.say import say
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.grid.choosing import check_names
 from unlearnbench.plugins import registry
@@ -108,7 +107,7 @@ def _run(config: RunConfig, named: Named, console: Console, quiet: bool) -> int:
         return 130
     _show(console, plan.store, plan.cells[-1].key)
     for cell, reason in outcome.failed.items():
-        console.print(safe(f"failed: {cell}: {reason}"), markup=False, highlight=False, soft_wrap=True)
+        say(console, f"failed: {cell}: {reason}")
     return 1 if outcome.failed else 0
 
 
@@ -126,12 +125,12 @@ def _add_metrics(wanted: list[str], results: Path, tracking_uri: str | None, con
             raise UserError(f"no metric is called {metric!r}: {nearest(metric, known.metrics)}")
     store = Store.existing(results, tracking_uri)
     added = add_metrics(store, [known.metrics[metric] for metric in wanted])
-    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
-    say(f"{len(added.computed)} cells have {', '.join(wanted)} now, {added.before} had it before; no model was loaded.")
+    had = f"{added.before} had it before"
+    say(console, f"{len(added.computed)} cells have {', '.join(wanted)} now, {had}; no model was loaded.")
     for cell, reason in added.lacking.items():
-        say(safe(f"left out: {cell}: {reason}"))
+        say(console, f"left out: {cell}: {reason}")
     written = write_leaderboard(read_entries(store), store.results, failed=list(store.failed_cells().values()))
-    say(safe(f"leaderboard of {store.results}: {', '.join(path.name for path in written)}"))
+    say(console, f"leaderboard of {store.results}: {', '.join(path.name for path in written)}")
     return 1 if added.lacking else 0
 
 
@@ -149,5 +148,4 @@ def _show(console: Console, store: Store, key: str) -> None:
                 console.print(table)
     if entries:
         written = write_leaderboard(entries, store.results, failed=list(store.failed_cells().values()))
-        text = f"leaderboard of {store.results}: {', '.join(path.name for path in written)}"
-        console.print(safe(text), markup=False, highlight=False, soft_wrap=True)
+        say(console, f"leaderboard of {store.results}: {', '.join(path.name for path in written)}")

@@ -11,7 +11,7 @@ from rich.console import Console
 from unlearnbench.cli import completion
 from unlearnbench.cli.listing import print_problems
 from unlearnbench.cli.options import DataRoot, Jobs, Quiet, names, number_or_word, numbers
-from unlearnbench.console.safe_text import safe
+from unlearnbench.console.say import say
 from unlearnbench.errors import UserError
 from unlearnbench.storage.whole import write_whole
 
@@ -77,7 +77,7 @@ def reproduce(
     if dry_run:
         return
     for name, reason in failed.items():
-        console.print(safe(f"failed: {name}: {reason}"), markup=False, highlight=False, soft_wrap=True)
+        say(console, f"failed: {name}: {reason}")
     raise typer.Exit(0 if _shown(console, chosen, now, folder, exactly) else 1)
 
 
@@ -124,7 +124,7 @@ def _run_again(
             f"{len(plan.todo)} cells to run, {len(plan.cells) - len(plan.todo)} finished before; "
             f"estimated time {duration(sum(plan.todo.values()))}{plan.processes.statement}."
         )
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(console, text)
         if dry_run:
             continue
         display = make_display(console, list(plan.todo.values()), quiet, plan.processes.count)
@@ -143,10 +143,10 @@ def _shown(console: Console, then: Sequence[Entry], now: dict[str, Entry], folde
     found: Reproduction = held_against(then, now)
     console.print(to_terminal(found))
     for text in statements(found):
-        console.print(safe(text), markup=False, highlight=False, soft_wrap=True)
+        say(console, text)
     try:
         write_whole({folder / FILE: to_markdown(found)})
     except OSError as error:
         raise UserError(f"{folder} can't be written ({error.strerror}): name another folder with --results.") from None
-    console.print(safe(f"written: {folder / FILE}"), markup=False, highlight=False, soft_wrap=True)
+    say(console, f"written: {folder / FILE}")
     return found.is_exact if exactly else found.holds

@@ -34,6 +34,7 @@ from unlearnbench.cli.options import (
 )
 from unlearnbench.config import RunConfig, build_config, dump_config, preset_statement, read_file
 from unlearnbench.console.safe_text import safe
+from unlearnbench.console.say import say
 from unlearnbench.errors import UserError
 from unlearnbench.grid.choosing import check_names
 from unlearnbench.plugins import registry
@@ -200,22 +201,20 @@ def _run(
     plan = plan_run(config, known, again="all" if force else "failed" if retry_failed else "nothing", part=where.part)
     left_out = [f"left out: {name}: {reason}" for name, reason in plan.unusable.items()]
     for sentence in left_out:
-        console.print(safe(sentence), markup=False, highlight=False, soft_wrap=True)
+        say(console, sentence)
     if not quiet:
         console.print(plan_table(plan.cells, plan.todo, plan.failed, plan.estimator))
         for sentence in _ranges(plan.cells):
-            console.print(safe(sentence), markup=False, highlight=False, soft_wrap=True)
+            say(console, sentence)
         if promised := _promise(plan.cells):
-            console.print(promised, markup=False, highlight=False, soft_wrap=True)
+            say(console, promised)
     note = f", {len(plan.failed)} failed before (--retry-failed runs them again)" if plan.failed else ""
     finished = len(plan.cells) - len(plan.todo) - len(plan.failed)
-    console.print(
+    say(
+        console,
         f"{len(plan.todo)} cell{'' if len(plan.todo) == 1 else 's'} to run, {finished} finished before{note}; "
         f"estimated time {duration(sum(plan.todo.values()))}"
         f"{plan.processes.statement if where.executor == 'local' else ''}.",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
     )
     if dry_run:
         return 1 if left_out else 0
@@ -236,9 +235,9 @@ def _run(
     failed = plan.failed_names | outcome.failed
     for reason, named in _by_reason(failed).items():
         more = f" and {len(named) - 1} more" if named[1:] else ""
-        console.print(safe(f"failed: {named[0]}{more}: {reason}"), markup=False, highlight=False, soft_wrap=True)
+        say(console, f"failed: {named[0]}{more}: {reason}")
     for sentence in left_out:
-        console.print(safe(sentence), markup=False, highlight=False, soft_wrap=True)
+        say(console, sentence)
     if page is not None:
         _open(page)
     return 1 if failed or left_out else 0
@@ -302,9 +301,9 @@ def _show_result(console: Console, store: Store, keys: set[str], config: RunConf
     examples = read_examples(store) if with_page else None
     written = write_leaderboard(entries, store.results, page=examples, failed=list(store.failed_cells().values()))
     names = ", ".join(path.name for path in written)
-    _say(console, f"leaderboard of {store.results}: {names}")
+    say(console, f"leaderboard of {store.results}: {names}")
     for text in _next_steps(store, config):
-        _say(console, text)
+        say(console, text)
     return next((path for path in written if path.suffix == ".html"), None)
 
 
@@ -333,7 +332,3 @@ def _open(page: Path) -> None:
 
     if not webbrowser.open(page.as_uri()):
         typer.echo(safe(f"no browser could be opened: open {page} yourself."), err=True)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(safe(text), markup=False, highlight=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 from unlearnbench.cli.listing import print_problems
 from unlearnbench.cli.options import Assignments, Preset, Quiet, Results, Trials, merged
 from unlearnbench.config import build_config
-from unlearnbench.console.safe_text import safe
+from unlearnbench.console.say import say
 from unlearnbench.data.own_task import PREFIX, check_file, shown_name
 from unlearnbench.errors import UserError
 from unlearnbench.grid.choosing import check_names
@@ -107,11 +107,11 @@ def _run(config: RunConfig, output: Path, console: Console, quiet: bool) -> int:
         console.print("interrupted; the same command continues where it stopped.")
         return 130
     for name, reason in outcome.failed.items():
-        console.print(safe(f"failed: {name}: {reason}"), markup=False, highlight=False, soft_wrap=True)
+        say(console, f"failed: {name}: {reason}")
     if outcome.failed:
         return 1
     card = deliver(plan, output)
     scores = card[card.index("| rows |") :].partition("\n\n")[0]
     console.print(scores, markup=False, highlight=False, soft_wrap=True)
-    console.print(safe(f"written: {output}, {output / 'README.md'}"), markup=False, highlight=False, soft_wrap=True)
+    say(console, f"written: {output}, {output / 'README.md'}")
     return 0

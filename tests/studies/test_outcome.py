@@ -27,6 +27,18 @@ def test_numbers_are_the_leaderboards() -> None:
     assert "Mean ± standard deviation over 3 seeds." in markdown
 
 
+@pytest.mark.parametrize("target", ["zero", "oracle"])
+def test_trade_offs_are_the_leaderboards_whatever_the_target(target: str) -> None:
+    """Reference models, too, are scored by the target of the methods beside them."""
+    references = [entry("base", 0.98, 0.9, size=100), entry("retrain", 0.6, 0.9, size=100)]
+    entries = [*references, entry("ga", 0.1, 0.8, size=100, target=target)]
+    found = collect([(Point({"forget_fraction": 0.5}, RunConfig()), {one.key for one in entries})], entries)
+    (block,) = build_blocks(entries)
+    assert {one.row: one.mean["trade_off"] for one in found} == {
+        line.row: pytest.approx(line.mean["trade_off"]) for line in block.lines
+    }
+
+
 def test_one_seed_says_that_it_knows_examples_only() -> None:
     entries = [entry("ga", 0.1, 0.8)]
     found = collect([(Point({"forget_fraction": 0.5}, RunConfig()), {entries[0].key})], entries)

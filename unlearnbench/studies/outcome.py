@@ -71,12 +71,15 @@ def _scored(entries: Sequence[Entry]) -> list[Entry]:
     groups: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[entry.task, entry.model].append(entry)
-    return [with_scores(entry, _yardstick(entry, groups[entry.task, entry.model])) for entry in entries]
+    yardsticks = {place: _yardstick(group) for place, group in groups.items()}
+    return [with_scores(entry, yardsticks[entry.task, entry.model]) for entry in entries]
 
 
-def _yardstick(entry: Entry, beside: Sequence[Entry]) -> Yardstick:
-    bases, oracles = ({one.seed: one for one in beside if one.row == row} for row in (BASE, RETRAIN))
-    return Yardstick.of(entry.identity.table, bases, oracles)
+def _yardstick(entries: Sequence[Entry]) -> Yardstick:
+    """That of the methods: reference models are recorded as of target zero, and stand beside those of every target."""
+    bases, oracles = ({one.seed: one for one in entries if one.row == row} for row in (BASE, RETRAIN))
+    aimed = [one for one in entries if one.row not in REFERENCE_ROWS] or entries
+    return Yardstick.of(aimed[0].identity.table, bases, oracles)
 
 
 def _found(point: Point, entries: Sequence[Entry]) -> PointResult:

@@ -14,7 +14,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1, help="pairs of runs a batch")
     parser.add_argument("--tokens-per-pass", type=int, default=None, help="of our side; default: the engine's own")
     parser.add_argument("--no-growth", action="store_true", help="leave the growth curves and the plot out")
-    parser.add_argument("--no-whole", action="store_true", help="leave the small cell and preset quick out")
+    parser.add_argument("--no-whole", action="store_true", help="leave out the small cell and preset quick")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     default = compute_dtype(ModelConfig(device="cpu"), torch.device("cpu"))
@@ -158,22 +158,25 @@ def main() -> None:
     for name in ("spul", "npo-rt", "ga-kl", "ga-gd"):
         case = makes[name](Settings(given.layers, default, given.tokens_per_pass), *_batch(max(given.rows), 0))
         write_profile(case, given.output / f"profile-{name}.md")
-    wholes: dict[str, float] = {}
+    wholes: dict[str, Callable[[], float]] = {
+        f"SPUL on SmolLM2-135M (preset small, one trial, its base model too), {label}": partial(
+            seconds_of_a_small_cell, label
+        )
+        for label in (str(dtype).removeprefix("torch.") for dtype in dtypes)
+    }
+    wholes["preset quick, one task and one method"] = seconds_of_preset_quick
     if not given.no_whole:
-        for dtype in dtypes:
-            label = str(dtype).removeprefix("torch.")
-            key = f"SPUL on SmolLM2-135M (preset small, one trial, its base model too), {label}"
-            wholes[key] = results.get(key, lambda label=label: seconds_of_a_small_cell(label))
-        key = "preset quick, one task and one method"
-        wholes[key] = results.get(key, seconds_of_preset_quick)
+        for key, measure_whole in wholes.items():
+            results.get(key, measure_whole)
     rates = ", ".join(f"{rate(dtype) / 1e9:.0f} GFLOP/s in {str(dtype).removeprefix('torch.')}" for dtype in dtypes)
     note = (
         f"SmolLM2-135M's shape ({given.layers} layers), {given.batches} batches of rows as long as SST-2's, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}; best matrix product {rates}; pairs a batch: "
         f"{given.repeats}. Gradient errors are those of the first batch against the published way in float32."
     )
-    (given.output / "engine.md").write_text(to_markdown(lines, wholes, note), encoding="utf-8")
-    print(to_markdown(lines, wholes, note), flush=True)
+    tables = to_markdown(lines, {key: results.measured[key] for key in wholes if key in results.measured}, note)
+    (given.output / "engine.md").write_text(tables, encoding="utf-8")
+    print(tables, flush=True)
     if not given.no_growth:
         settings = Settings(given.layers, default, given.tokens_per_pass)
         found = results.get(

@@ -117,7 +117,12 @@ def test_rows_are_as_long_as_sst2s() -> None:
 
 
 def test_growth_is_drawn_with_a_panel_for_each_thing_that_grows(tmp_path: Path) -> None:
-    points = [Point(grows, value, value / 2, value) for grows in ("virtual tokens", "batch, rows") for value in (1, 2)]
+    points = [
+        Point(grows, value, value / 2, value, 10.0 * value)
+        for grows in ("virtual tokens", "batch, rows")
+        for value in (1, 2)
+    ]
+    points += [Point("jobs", value, 1 / value, None, None) for value in (1, 2)]
     draw(points, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
 
@@ -139,3 +144,23 @@ def test_batches_are_weighed_by_their_time(monkeypatch: pytest.MonkeyPatch) -> N
     assert (line.ratio, line.lowest, line.highest) == (14 / 4, 2, 4)
     assert (line.ours, line.published) == (2, 7)
     assert line.roofline == pytest.approx(4e9 / 4 / 2e9)
+
+
+def test_docs_show_the_committed_tables() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    assert (docs / "benchmark" / "engine.md").read_text(encoding="utf-8").strip() in (docs / "engine.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_committed_tables_are_made_of_the_committed_numbers() -> None:
+    folder = Path(__file__).parents[2] / "docs" / "benchmark"
+    measured = json.loads((folder / "engine.json").read_text(encoding="utf-8"))["measured"]
+    shown = (folder / "engine.md").read_text(encoding="utf-8").splitlines()
+    lines = [value for value in measured.values() if isinstance(value, dict)]
+    assert len(lines) == 26
+    for line in lines:
+        (found,) = [
+            row for row in shown if row.startswith(f"| {line['name']} | {line['rows']} | {line['precision']} |")
+        ]
+        assert f"| {line['ours']:.2f} | {line['published']:.2f} | **{line['published'] / line['ours']:.2f}** (" in found

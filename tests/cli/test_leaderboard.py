@@ -105,9 +105,28 @@ def test_check_names_files_that_are_wrong(tmp_path: Path) -> None:
     assert "none.json is no results folder" in outcome.output
 
 
-@pytest.mark.parametrize("file", sorted(LEADERBOARDS.glob("*/leaderboard.json")), ids=lambda file: file.parent.name)
-def test_contributed_leaderboards_hold(file: Path) -> None:
-    assert check_entries(open_entries(str(file))) == []
+@pytest.mark.parametrize("folder", sorted(LEADERBOARDS.glob("*/")), ids=lambda folder: folder.name)
+def test_contributed_leaderboards_hold(folder: Path) -> None:
+    outcome = invoke("leaderboard", "check", folder)
+    assert (outcome.exit_code, "nothing wrong" in outcome.output) == (0, True), outcome.output
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "part"),
+    [
+        ("config.yaml", "tasks: ['path:/home/ada/texts.csv']", "the path '/home/ada/texts.csv'"),
+        ("config.yaml", "tracking_uri: https://ada:s3cret-words@host/", "a password or token"),
+        ("README.md", "Ask ada@example.org.", "the address 'ada@example.org'"),
+    ],
+)
+def test_check_looks_at_the_other_texts_of_a_folder(file: str, text: str, part: str, tmp_path: Path) -> None:
+    folder = tmp_path / "quick"
+    shutil.copytree(LEADERBOARDS / "quick", folder)
+    (folder / file).write_text(text, encoding="utf-8")
+    outcome = invoke("leaderboard", "check", folder)
+    assert outcome.exit_code == 1
+    assert f"{file} holds {part}" in outcome.output
+    assert "s3cret" not in outcome.output
 
 
 def test_schema_is_printed() -> None:

@@ -97,15 +97,18 @@ def merge(
 def check(
     sources: Annotated[list[str], typer.Argument(help="Leaderboard files or folders to check.")],
 ) -> None:
-    """Check contributed leaderboards: schema, completeness, numbers that agree. Exit code 1 if anything is wrong."""
-    from unlearnbench.leaderboard.check import check_entries
+    """Check contributed leaderboards: schema, completeness, numbers that agree, nothing of your machine.
+
+    Exit code 1 if anything is wrong.
+    """
+    from unlearnbench.leaderboard.check import check_entries, telling_files
     from unlearnbench.leaderboard.files import open_entries
 
     wrong = 0
     for source in sources:
         try:
             entries = open_entries(source)
-            problems = check_entries(entries)
+            problems = [*check_entries(entries), *telling_files(Path(source))]
         except UserError as error:
             entries, problems = [], [str(error)]
         for problem in problems:

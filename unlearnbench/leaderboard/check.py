@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from unlearnbench.config import RunConfig
 from unlearnbench.console.private import private_parts
 from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
+from unlearnbench.errors import UserError, first_line
 from unlearnbench.identity.digest import digest
 from unlearnbench.identity.ids import UNKNOWN
 from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.sets import OUTCOMES, evaluated, prefix
 
+# Of the files beside leaderboard.json, which is checked entry by entry.
+TEXTS = {".yaml", ".yml", ".md", ".csv", ".tex"}
 NEEDED_VERSIONS = ("unlearnbench", "torch", "transformers", "python")
 
 
@@ -68,6 +72,23 @@ def telling(entries: Sequence[Entry]) -> list[str]:
         for part in private_parts(text)
     ]
     return list(dict.fromkeys(found))
+
+
+def telling_files(folder: Path) -> list[str]:
+    """The same of the other texts of a contributed folder: its configuration, its README, its tables.
+
+    Raises:
+        UserError: one can't be read.
+    """
+    problems = []
+    for file in sorted(folder.glob("*")):
+        if file.suffix in TEXTS and file.is_file():
+            try:
+                parts = private_parts(file.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"{file.name} can't be read: {first_line(error)}") from None
+            problems += [f"{file.name} holds {part}: take it out before you share it" for part in dict.fromkeys(parts)]
+    return problems
 
 
 def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:

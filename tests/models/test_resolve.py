@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from unlearnbench.config import ModelConfig
+from unlearnbench.contract.model_spec import ModelSpec
 from unlearnbench.errors import ModelError, UserError
 from unlearnbench.models.loading import load_model, load_tokenizer, model_size, restore_weights
 from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
@@ -179,3 +181,22 @@ def test_index_that_names_files_elsewhere_is_rejected(model_folder: Path, place:
         index.write_text(broken, encoding="utf-8")
         with pytest.raises(UserError, match="can't be read as an index of weights"):
             resolve(find_model(str(model_folder), MODELS))
+
+
+def test_adapter_that_names_weights_elsewhere_is_rejected(model_folder: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    other = tmp_path / "elsewhere"
+    shutil.copytree(model_folder, other)
+    adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(other), LoraConfig(target_modules=["q_proj"]))
+    adapted.save_pretrained(tmp_path / "adapter")
+    shutil.copytree(tmp_path / "adapter", model_folder, dirs_exist_ok=True)
+    facts = json.loads((model_folder / "adapter_config.json").read_text(encoding="utf-8"))
+    assert facts["base_model_name_or_path"] == str(other)
+    with pytest.raises(UserError, match="names a base model elsewhere"):
+        resolve(find_model(str(model_folder), MODELS))
+    # A model on the hub is only seen once it has been loaded.
+    unchecked = ResolvedModel(ModelSpec("m", "m", "m", "owner/m"), str(model_folder), None, "m")
+    with pytest.raises(ModelError, match="m is an adapter on another model"):
+        load_model(unchecked, ModelConfig(device="cpu"))

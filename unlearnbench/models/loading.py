@@ -108,6 +108,9 @@ def load_model(model: ResolvedModel, config: ModelConfig, *, four_bit: bool = Fa
         raise
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise access_error(model.spec, error) from None
+    if getattr(loaded, "_hf_peft_config_loaded", False):
+        # Its weights came from wherever its adapter_config.json says, which no identity covers.
+        raise ModelError(f"{model.spec.name} is an adapter on another model: merge them, and name the merged model.")
     missing = sorted(set(found["missing_keys"]) & {name for name, _ in loaded.named_parameters()})
     if missing:
         more = f" and {len(missing) - 1} more" if missing[1:] else ""

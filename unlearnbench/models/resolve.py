@@ -91,6 +91,12 @@ def check_folder(folder: Path) -> None:
                 else "save a model there with save_pretrained, or name another."
             )
         )
+    if "adapter_config.json" in files:
+        # transformers would load the weights that it names, wherever they are, in place of the folder's.
+        raise ModelError(
+            f"model folder {folder} has an adapter_config.json beside its weights: it names a base model elsewhere; "
+            "merge the adapter with PEFT's merge_and_unload, or move that file away if the weights are whole."
+        )
     if not any(name.endswith(".safetensors") for name in files):
         pickled = sorted(name for name in files if name.endswith((".bin", ".pt", ".pth", ".ckpt")))
         raise ModelError(

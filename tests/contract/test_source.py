@@ -10,6 +10,7 @@ import pytest
 
 from unlearnbench.contract.source import DataSource, HubDataset
 from unlearnbench.errors import UserError
+from unlearnbench.storage.cache import cache_root
 
 DATASET = HubDataset("owner/reviews", revision="abc")
 CARD = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: data/train-*\n---\n"
@@ -69,6 +70,28 @@ def test_missing_parts_are_reported(
         DataSource(root).load(dataset, split, columns)
 
 
+@pytest.mark.parametrize(
+    "content", [b"sentence,label\n\xe9,1\n", b"sentence,label\na,1\nb,2,3,4\n"], ids=["latin-1", "ragged"]
+)
+def test_broken_files_are_one_sentence(root: Path, content: bytes) -> None:
+    folder = root / "owner" / "reviews"
+    (folder / "data" / "train-00000-of-00001.parquet").unlink()
+    (folder / "data" / "train-0.csv").write_bytes(content)
+    with pytest.raises(UserError, match="owner/reviews can't be read"):
+        DataSource(root).load(DATASET, "train", ("sentence",))
+
+
+def test_damaged_copy_of_the_rows_is_made_again(root: Path) -> None:
+    before = DataSource(root).load(DATASET, "train", ("sentence", "label"))
+    (copy,) = (cache_root() / "datasets").rglob("*.parquet")
+    whole = copy.read_bytes()
+    for place in (len(whole) // 3, len(whole) // 2):
+        copy.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        pd.testing.assert_frame_equal(DataSource(root).load(DATASET, "train", ("sentence", "label")), before)
+        assert copy.read_bytes() == whole
+    assert [folder.name for folder in cache_root().iterdir()] == ["datasets"]
+
+
 def test_unreachable_hub_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
 
@@ -116,6 +139,8 @@ def test_link_that_leads_back_into_the_folder_is_reported(root: Path) -> None:
         "data/../../other/train.parquet",
         "/etc/passwd",
         "~/rows.csv",
+        "file:/etc/passwd",
+        "local:/etc/passwd",
         "zip://rows.csv::data/rows.bin",
         "http://localhost:1/rows.csv",
         "hf://datasets/other/rows/train.parquet",

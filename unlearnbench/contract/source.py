@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from unlearnbench.console.progress import working
 from unlearnbench.errors import UserError, first_line
 from unlearnbench.storage import hub
-from unlearnbench.storage.cache import cache_root, content_hash, file_hash
+from unlearnbench.storage.cache import cache_root, cached, content_hash, file_hash
+from unlearnbench.storage.full_disk import stop_on_full_storage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,7 @@ DataRoot = Literal["hub", "bundled"] | Path
 # `datasets` would unpack or unpickle such files, and `DataSource.identity` would not cover their content.
 NOT_READ = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".pkl", ".pickle"}
 DEEPEST = 20
+ROWS = "rows.parquet"
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class DataSource:
             UserError: the hub can't be reached, or the data set, split or a column is missing.
         """
         generated = self._generated(dataset)
-        frame: pd.DataFrame = generated.rows(split) if generated else self._read(dataset, split).to_pandas()
+        frame = generated.rows(split) if generated else self._read(dataset, split)
         missing = [column for column in columns if column not in frame.columns]
         if missing:
             raise UserError(
@@ -94,29 +97,20 @@ class DataSource:
             )
         return frame[list(columns)]
 
-    def _read(self, dataset: HubDataset, split: str) -> Any:
-        from datasets import load_dataset
-        from datasets.exceptions import DatasetNotFoundError
-
+    def _read(self, dataset: HubDataset, split: str) -> pd.DataFrame:
         if not isinstance(self.root, Path):
-            hub.trouble()
-            location: dict[str, Any] = {"path": dataset.path, "revision": _revision(dataset)}
-        else:
-            # `datasets` caches by folder name; a cache for each content keeps folders of the same name apart.
-            cache = cache_root() / "datasets" / content_hash(self.identity(dataset))
-            location = {"path": str(self._folder(self.root, dataset)), "cache_dir": str(cache)}
-        try:
-            with working(f"reading data set {dataset.path}, split {split}"):
-                return load_dataset(name=dataset.config, split=split, **location)
-        except ValueError as error:
-            raise UserError(
-                f"data set {location['path']} can't be read (config {dataset.config!r}, split {split!r}): "
-                f"{first_line(error)} It must be laid out as {_page(dataset)}."
-            ) from None
-        except (DatasetNotFoundError, OSError) as error:
-            if isinstance(self.root, Path):
-                raise UserError(f"data set {location['path']} can't be read: {first_line(error)}") from None
-            raise _unreachable(dataset, error) from None
+            return _loaded(dataset, split, path=dataset.path, revision=_revision(dataset))
+        import pandas as pd
+
+        folder = self._folder(self.root, dataset)
+        # What `datasets` keeps has no checksums, and goes by the folder's name rather than by its content.
+        place = content_hash([self.identity(dataset), dataset.config, split])
+
+        def make(entry: Path) -> None:
+            with tempfile.TemporaryDirectory(dir=entry.parent) as scratch:
+                _loaded(dataset, split, path=str(folder), cache_dir=scratch).to_parquet(entry / ROWS)
+
+        return cached(cache_root() / "datasets" / place, make, lambda entry: pd.read_parquet(entry / ROWS))
 
     def _generated(self, dataset: HubDataset) -> GeneratedRows | None:
         return dataset.generated if self.root == "bundled" else None
@@ -137,6 +131,30 @@ class DataSource:
             )
         _check_card(folder)
         return folder
+
+
+def _loaded(dataset: HubDataset, split: str, path: str, **location: str) -> pd.DataFrame:
+    """The rows of a split, from the hub, or from a folder if there is a `cache_dir` for them."""
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError, DatasetsError
+
+    from_folder = "cache_dir" in location
+    if not from_folder:
+        hub.trouble()
+    try:
+        with working(f"reading data set {dataset.path}, split {split}"):
+            frame: pd.DataFrame = load_dataset(path=path, name=dataset.config, split=split, **location).to_pandas()
+    except ValueError as error:
+        raise UserError(
+            f"data set {path} can't be read (config {dataset.config!r}, split {split!r}): "
+            f"{first_line(error)} It must be laid out as {_page(dataset)}."
+        ) from None
+    except (DatasetsError, OSError) as error:
+        stop_on_full_storage(error)
+        if from_folder or isinstance(error, DatasetGenerationError):
+            raise UserError(f"data set {path} can't be read: {first_line(error.__cause__ or error)}") from None
+        raise _unreachable(dataset, error) from None
+    return frame
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -171,7 +189,8 @@ def _check_card(folder: Path) -> None:
         except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
             raise UserError(f"{file} can't be read ({first_line(error)}): write its YAML header again.") from None
         for place in _strings([[config.get("data_files"), config.get("data_dir")] for config in configs]):
-            outside = "::" in place or "://" in place or place.startswith(("/", "~", "\\"))
+            # A colon ends the name of a protocol: `datasets` reads file:/etc/passwd, too.
+            outside = ":" in place or place.startswith(("/", "~", "\\"))
             if outside or ".." in place.replace("\\", "/").split("/"):
                 raise UserError(
                     f"{file} names {place[:200]!r}: only files in the data set's own folder are read; "

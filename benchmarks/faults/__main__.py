@@ -11,12 +11,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
+from benchmarks.faults.clock import with_clock
 from benchmarks.faults.figures import play, summary, write_page
 
 FIGURES = Path("docs/benchmark/faults.json")
+# Of OpenMP, OpenBLAS and Arrow's memory pool.
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
 
 
 def main() -> int:
@@ -32,6 +41,11 @@ def main() -> int:
         write_page(Path("docs/reliability.md"), json.loads(given.output.read_text(encoding="utf-8")))
         return 0
     if given.kind == "processes":
+        # Threads would be in the way of forking, and of other work.
+        os.environ |= ONE_THREAD
+        code = with_clock(sys.argv[1:])
+        if code is not None:
+            return code
         from benchmarks.faults.processes import Arena
 
         with Arena() as arena:

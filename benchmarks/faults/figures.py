@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from unlearnbench.storage.whole import write_whole
 
 Round = dict[str, Any]
+# What rounds try: the figures themselves change with each of them.
+TRIED = ("unlearnbench", "methods", "metrics", "tasks", "benchmarks/faults")
 
 
 def play(kind: str, rounds: int, first_seed: int, file: Path, one_round: Callable[[int], Round]) -> list[Round]:
@@ -21,10 +24,24 @@ def play(kind: str, rounds: int, first_seed: int, file: Path, one_round: Callabl
     for seed in range(first_seed, first_seed + rounds):
         if seed in done:
             continue
-        found.append({"seed": seed, **one_round(seed)})
+        found.append({"seed": seed, "commit": commit(), **one_round(seed)})
         print(kind, found[-1], flush=True)
         write_whole({file: json.dumps(known, indent=1) + "\n"})
     return found
+
+
+def commit() -> str:
+    """The commit that is tried; "?" if this is no checkout."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments, "--", *TRIED], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("log", "-1", "--format=%h") + ("-dirty" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "?"
 
 
 def summary(rounds: list[Round]) -> str:
@@ -39,8 +56,9 @@ def page_lines(kind: str, rounds: list[Round]) -> str:
     """The figures as the page on reliability has them."""
     faults = sum((Counter(one["faults"]) for one in rounds), Counter())
     problems = sum(bool(one["problems"]) for one in rounds)
+    commits = ", ".join(f"{name} ({count})" for name, count in Counter(one["commit"] for one in rounds).items())
     lines = [
-        f"{kind.capitalize()}: {len(rounds)} rounds, {problems} with a problem.",
+        f"{kind.capitalize()}: {len(rounds)} rounds, {problems} with a problem. At commit (rounds): {commits}.",
         "",
         "| what | times |",
         "| --- | ---: |",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
+import faulthandler
 import json
 import math
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -25,9 +25,11 @@ from typing import Any, Self
 import pandas
 import torch
 
-from tests.survival.mlflow_server import free_port, serve, stop
-from tests.survival.processes import exit_code, finished_runs, results_of
-from tests.survival.relay import relay_to
+from benchmarks.faults.clock import set_clock
+from benchmarks.faults.forks import asked, end, ended, fork
+from benchmarks.faults.server import unreliable_server
+from benchmarks.faults.warm import Templates, imported, remember, warm_up
+from tests.survival.processes import finished_runs, results_of
 from unlearnbench.cli import main
 from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.storage import lease
@@ -39,16 +41,16 @@ DISK_BYTES = 64 << 20
 CALM_ATTEMPTS = 4
 # Log-likelihoods of a run that goes on from a snapshot are the same up to rounding.
 SAME_WITHIN = 1e-3
-IMPORTED = (
-    "unlearnbench.grid.runner", "unlearnbench.grid.estimate", "unlearnbench.grid.display",
-    "unlearnbench.leaderboard.write", "unlearnbench.leaderboard.stored",
-    "mlflow", "optuna", "transformers", "datasets", "peft", "pandas", "scipy.stats", "matplotlib.pyplot",
-    "mlflow.store.tracking.sqlalchemy_store",
-)  # fmt: skip
+# What a process says that finds its cell in other hands.
+TAKEN_OVER = "another one has taken over"
+# A process that has not ended by then never will: that is a problem.
+LIMIT_SECONDS = 300.0
+# Share of rounds in which nothing is spared: see `warm.Templates`.
+SPARES_NOTHING = 0.2
 # The base model learns its rows, so that results which were made from damaged weights would be others.
 ARGUMENTS = [
     "--preset", "quick", "--tasks", "sst2", "--methods", "ga,npo-rt,spul", "--trials", "2", "--config", "often.yaml",
-    "--max-train", "24", "--max-test", "24", "--set", "base.epochs=16", "--set", "base.learning_rate=0.001",
+    "--max-train", "12", "--max-test", "12", "--set", "base.epochs=16", "--set", "base.learning_rate=0.001",
     "--set", "ga.epochs=2", "--set", "npo-rt.epochs=2", "--set", "spul.epochs=2", "--quiet",
 ]  # fmt: skip
 
@@ -60,22 +62,22 @@ class Arena:
     root: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="faults-")))
     undisturbed: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    templates: Templates | None = None
 
     def __enter__(self) -> Self:
         lease.LEASE_SECONDS = LEASE_SECONDS
-        # Forked processes find everything imported.
-        for module in IMPORTED:
-            importlib.import_module(module)
         torch.set_num_threads(1)
         (self.root / "often.yaml").write_text("checkpoint_seconds: 0\n", encoding="utf-8")
-        calm = Match(self.root, self.root / "calm", self.root / "calm", random.Random(0))
-        calm.folder.mkdir()
-        began = time.monotonic()
-        pid = calm.start()
-        if exit_code(pid) != 0:
-            raise RuntimeError(calm.log.read_text(encoding="utf-8"))
-        self.seconds = time.monotonic() - began
-        self.undisturbed = in_child(lambda: calm.found(None))
+        warm_up()
+        # What a whole run imports, others find imported.
+        warm_up(self._calm("first")["imported"])
+        made = asked(lambda: {name: str(path) for name, path in vars(Templates.made(self.root / "empty")).items()})
+        self.templates = Templates(**{name: Path(path) for name, path in made.items()})
+        remember()
+        before = cpu_seconds()
+        self.undisturbed = self._calm("calm")
+        # By CPU time: other work on this machine does not make the rounds longer.
+        self.seconds = cpu_seconds() - before
         if not any(metrics["train_retain_accuracy"] > 0.9 for metrics, *_ in self.undisturbed["results"].values()):
             raise RuntimeError("the base model has not learned its rows, so that wrong weights would hardly be noticed")
         return self
@@ -85,9 +87,24 @@ class Arena:
     ) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
 
+    def _calm(self, name: str) -> dict[str, Any]:
+        """What a run has found that nothing disturbs, and the modules that it has imported."""
+        calm = Match(self.root, self.root / name, self.root / name, random.Random(0), self.templates)
+        calm.folder.mkdir()
+
+        def run_and_look() -> dict[str, Any]:
+            with suppress(SystemExit):
+                calm.run()
+            return {**calm.found(None), "imported": imported()}
+
+        found = asked(run_and_look)
+        if "results" not in found:
+            raise RuntimeError(f"{calm.log.read_text(encoding='utf-8')}{found}")
+        return found
+
     def play(self, seed: int) -> dict[str, Any]:
         """One round."""
-        began = time.monotonic()
+        began, cpu_before = time.monotonic(), cpu_seconds()
         generator = random.Random(seed)
         folder = self.root / f"round-{seed}"
         with ExitStack() as stack:
@@ -97,26 +114,26 @@ class Arena:
             mounted = mount(disk)
             if mounted:
                 stack.callback(subprocess.run, ["umount", "--lazy", disk], check=False)
-            match = Match(self.root, folder, disk, generator, mounted)
+            templates = self.templates if generator.random() >= SPARES_NOTHING else None
+            match = Match(self.root, folder, disk, generator, templates, mounted)
+            broken: set[str] = set()
             if seed % 4 == 3:
-                port = free_port()
-                server = serve(folder, port)
-                stack.callback(stop, server)
-                relay = stack.enter_context(relay_to(port))
-                match.uri = relay.uri
-                match.faults["broken answers"] += 0
+                assert self.templates is not None
+                match.uri, broken = stack.enter_context(unreliable_server(folder, self.templates.mlflow))
+            stack.callback(match.end_all)
             match.disturb(generator.uniform(0.5, 2.0) * self.seconds)
             problems = match.finish()
-            if match.uri is not None:
-                match.faults["broken answers"] = len(relay.broken)
-            problems += in_child(lambda: match.verify(self.undisturbed))["problems"]
+            problems += asked(lambda: match.verify(self.undisturbed))["problems"]
+            match.faults["claims taken over"] = match.log.read_text(encoding="utf-8").count(TAKEN_OVER)
+        match.faults["broken answers"] = len(broken)
         if problems:
             shutil.copy(match.log, Path(tempfile.gettempdir()) / f"faults-{seed}.log")
         shutil.rmtree(folder, ignore_errors=True)
         return {
             "processes": match.processes,
-            "faults": dict(match.faults),
+            "faults": {fault: count for fault, count in match.faults.items() if count},
             "seconds": round(time.monotonic() - began),
+            "cpu_seconds": round(cpu_seconds() - cpu_before, 1),
             "problems": problems,
         }
 
@@ -127,6 +144,7 @@ class Match:
 
     Attributes:
         disk: holds results and cache; a small file system of its own if `mounted`.
+        templates: of databases, if processes need not make them and draw no plots.
         uri: of an MLflow server that breaks answers off, if there is one.
     """
 
@@ -134,6 +152,7 @@ class Match:
     folder: Path
     disk: Path
     generator: random.Random
+    templates: Templates | None = None
     mounted: bool = False
     uri: str | None = None
     faults: Counter[str] = field(default_factory=Counter)
@@ -153,38 +172,31 @@ class Match:
 
     def start(self, skew: float = 0.0) -> int:
         """The command in a process of its own, with a clock that is wrong by `skew` seconds."""
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                os.setsid()
-                for name in ("cwd", "home", "tmp"):
-                    (self.folder / name).mkdir(exist_ok=True)
-                os.chdir(self.folder / "cwd")
-                os.environ |= {
-                    "UNLEARNBENCH_CACHE": str(self.disk / "cache"),
-                    "HOME": str(self.folder / "home"),
-                    "TMPDIR": str(self.folder / "tmp"),
-                    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-                }
-                tempfile.tempdir = None
-                sys.stdout = sys.stderr = self.log.open("a", encoding="utf-8", buffering=1)
-                if skew:
-                    real = time.time
-                    time.time = lambda: real() + skew
-                arguments = [str(self.root / "often.yaml") if one == "often.yaml" else one for one in ARGUMENTS]
-                tracking = ["--tracking-uri", self.uri] if self.uri else []
-                sys.argv = ["unlearnbench", "run", *arguments, "--results", str(self.results), *tracking]
-                main()
-                code = 0
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                os._exit(code)
-        return pid
+        return fork(lambda: self.run(skew))
+
+    def run(self, skew: float = 0.0) -> int:
+        """The command in this process, which should be another one than that of the harness."""
+        for name in ("cwd", "home", "tmp"):
+            (self.folder / name).mkdir(exist_ok=True)
+        os.chdir(self.folder / "cwd")
+        os.environ |= {
+            "UNLEARNBENCH_CACHE": str(self.disk / "cache"),
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+        }
+        tempfile.tempdir = None
+        sys.stdout = sys.stderr = self.log.open("a", encoding="utf-8", buffering=1)
+        faulthandler.enable(self.log.open("a", encoding="utf-8"))
+        if self.templates is not None:
+            self.templates.use()
+        if skew:
+            set_clock(skew)
+        arguments = [str(self.root / "often.yaml") if one == "often.yaml" else one for one in ARGUMENTS]
+        tracking = ["--tracking-uri", self.uri] if self.uri else []
+        sys.argv = ["unlearnbench", "run", *arguments, "--results", str(self.results), *tracking]
+        main()
+        return 0
 
     def disturb(self, seconds: float) -> None:
         """Keeps two to four processes going for a while, and lets things happen to them."""
@@ -205,15 +217,29 @@ class Match:
 
     def finish(self) -> list[str]:
         """Lets the processes, or new ones, come to their end without further faults; what went wrong, if anything."""
-        code = 0
+        codes: list[int | None] = []
         for _ in range(CALM_ATTEMPTS):
-            codes = [exit_code(pid) for pid in list(self.running) or [self.start()]]
-            self.running.clear()
-            pid = self.start()
-            code = exit_code(pid)
-            if code == 0 or 1 in (*codes, code):
+            if not self.running:
+                self.running[self.start()] = 0.0
+            codes = [self._ended(pid) for pid in list(self.running)]
+            if None in codes:
+                return [f"a process did not end within {LIMIT_SECONDS:g} s: its log says where it was"]
+            if codes == [0] * len(codes) or 1 in codes:
                 break
-        return [] if code == 0 else [f"the last process ended with {code}"]
+        return [] if set(codes) == {0} else [f"the last processes ended with {codes}"]
+
+    def end_all(self) -> None:
+        """Ends the processes that are left, if any."""
+        for pid in list(self.running):
+            self._end(pid)
+
+    def _ended(self, pid: int) -> int | None:
+        """A process's exit code; one that does not end is told to write where it is, and killed."""
+        code = ended(pid, LIMIT_SECONDS)
+        if code is None:
+            end(pid, signal.SIGABRT)
+        del self.running[pid]
+        return code
 
     def found(self, uri: str | None) -> dict[str, Any]:
         """Results, how often each cell was finished, and failed runs."""
@@ -308,8 +334,7 @@ class Match:
             self.faults["flipped bits"] += 1
 
     def _end(self, pid: int) -> None:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        end(pid)
         self.running.pop(pid, None)
 
     def _reap(self) -> None:
@@ -340,20 +365,7 @@ def mount(folder: Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def in_child(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What a function returns in a process of its own, so that this one, which forks, opens no database."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            text = json.dumps(ask())
-        except BaseException:
-            text = json.dumps({"problems": [traceback.format_exc()]})
-        with os.fdopen(writing, "w") as pipe:
-            pipe.write(text)
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        answer: dict[str, Any] = json.load(pipe)
-    os.waitpid(pid, 0)
-    return answer
+def cpu_seconds() -> float:
+    """CPU time of this process and of those that it has started and that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)

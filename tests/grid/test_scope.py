@@ -215,7 +215,7 @@ def test_leader_that_failed_is_tried_again_before_its_followers(
 
 
 @pytest.mark.slow
-def test_processes_wait_for_the_leader_or_work_ahead_and_agree(command: list[object], tmp_path: Path) -> None:
+def test_processes_wait_for_the_leader_or_help_and_agree(command: list[object], tmp_path: Path) -> None:
     seeds = ["--seeds", "0,1,2"]
     assert invoke(*command, *seeds, "--results", tmp_path / "alone").exit_code == 0
     shared, cache = tmp_path / "shared", tmp_path / "shared-cache"
@@ -233,7 +233,7 @@ def test_leader_of_a_killed_process_is_taken_over(command: list[object], tmp_pat
     assert invoke(*command, *seeds, "--results", tmp_path / "alone").exit_code == 0
     shared, cache = tmp_path / "shared", tmp_path / "shared-cache"
     pid = start([*command, *seeds, "--results", shared], cache)
-    while not list((shared / "work").glob("*/trial-*")):
+    while not list((shared / "work").glob("*/*/result.json")):
         time.sleep(0.02)
     other = start([*command, *seeds, "--results", shared], cache)
     os.kill(pid, signal.SIGKILL)

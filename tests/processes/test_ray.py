@@ -16,7 +16,7 @@ import pytest
 
 from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.processes.ray import connect
-from unlearnbench.tracking.store import AHEAD, KEY, KIND, Store
+from unlearnbench.tracking.store import DONE_BEFORE, KEY, KIND, Store
 
 pytestmark = pytest.mark.slow
 if "ray" in os.environ.get("UNLEARNBENCH_TESTS_NEED", "").split():
@@ -92,8 +92,8 @@ def test_worker_without_a_cell_trains_trials_of_another(model_folder: Path, data
         assert done.returncode == 0, done.stdout + done.stderr
     trials = [Store(tmp_path / name)._search(f"tags.`{KIND}` = 'trial'") for name in ("ray", "local")]
     assert [len(found) for found in trials] == [4, 4]
-    assert [sum(AHEAD in run.data.tags for run in found) for found in trials][1] == 0
-    assert any(AHEAD in run.data.tags for run in trials[0]), "one worker did everything"
+    assert [sum(DONE_BEFORE in run.data.tags for run in found) for found in trials][1] == 0
+    assert any(DONE_BEFORE in run.data.tags for run in trials[0]), "one worker did everything"
     values = [{run.data.params["learning_rate"]: run.data.metrics["objective"] for run in found} for found in trials]
     assert values[0] == values[1]
 

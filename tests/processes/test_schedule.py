@@ -59,8 +59,8 @@ def schedule(
 
 
 def key(order: Any) -> tuple[str, bool] | None:
-    """An order as the cell's key and whether a trial is trained ahead."""
-    return None if order is None else (order.key, order.ahead)
+    """An order as the cell's key and whether a trial of another process is trained."""
+    return None if order is None else (order.key, order.helps)
 
 
 def test_cells_wait_for_their_base_model_and_the_longest_come_first() -> None:

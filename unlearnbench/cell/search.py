@@ -13,20 +13,19 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.cell.attempts import Attempt, Attempts, read_trained
 from unlearnbench.cell.cell import Cell
 from unlearnbench.cell.cost import Cost
 from unlearnbench.cell.curve import CurvePoint
 from unlearnbench.cell.method_choice import MethodChoice
 from unlearnbench.cell.reporter import Reporter
+from unlearnbench.cell.trial_folders import TrialFolders
 from unlearnbench.cell.tuning import Trial, TrialResult, best_trial, tune
 from unlearnbench.cell.workbench import Trained, Workbench
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import OnStep
-from unlearnbench.storage.cache import discard
 from unlearnbench.storage.checksums import is_intact
 from unlearnbench.tracking.run import Record
-from unlearnbench.tracking.store import AHEAD, CURVE, PRUNED, TRAINING, TRIAL, Store
+from unlearnbench.tracking.store import CURVE, DONE_BEFORE, PRUNED, TRAINING, TRIAL, Store
 from unlearnbench.tracking.tuning_plots import draw_study
 
 ACCURACIES = ("forget_accuracy", "retain_accuracy")
@@ -37,7 +36,7 @@ class CellFailedError(Exception):
 
 
 class Search:
-    """The trials of one cell. What they leave lies in `folder` until the cell is recorded."""
+    """The trials of one cell. Their folders stay until the cell is recorded."""
 
     def __init__(
         self,
@@ -53,8 +52,7 @@ class Search:
         self.cell, self.choice, self.bench = cell, choice, bench
         self.store, self.record, self.reporter, self.on_step = store, record, reporter, on_step
         self.on_wait = on_wait
-        self.attempts = Attempts(cell, choice, bench, store, on_step)
-        self.folder = self.attempts.folder
+        self.folders = TrialFolders(cell, choice, bench, store, on_step)
 
     def run(self, fresh: bool) -> tuple[list[Trial], Trial]:
         """All trials and the best of them; `fresh` forgets those of earlier runs.
@@ -64,7 +62,7 @@ class Search:
         """
         if fresh:
             self.clean()
-        workplace, study = self.cell.workplace, self.attempts.study_name
+        workplace, study = self.cell.workplace, self.folders.study_name
         tuning, storage = workplace.config.tuning, self.store.optuna_storage
         trials = tune(self.choice, tuning, storage, study, workplace.seed, self._trial, fresh)
         best = best_trial(trials)
@@ -79,12 +77,12 @@ class Search:
 
     def model(self, best: Trial) -> tuple[LanguageModel, Trained]:
         """The best trial's model; trained again only where its weights have been lost."""
-        method = self.choice.build(best.values)
-        if not is_intact(self._weights(best.number)):
-            self.reporter.stage("training the best trial again")
-            return self.bench.unlearn(method, self.on_step, self.attempts.checkpoints(best.values))
-        trained = read_trained(self._weights(best.number))
-        return self.bench.weights.restore(method, self._weights(best.number)), trained
+        method, folder = self.choice.build(best.values), self.folders.model(best.values)
+        done = self.folders.done(best.values)
+        if done is not None and done.trained is not None and is_intact(folder):
+            return self.bench.weights.restore(method, folder), done.trained
+        self.reporter.stage("training the best trial again")
+        return self.bench.unlearn(method, self.on_step, self.folders.checkpoints(best.values))
 
     def cost(self, trials: list[Trial], best: Trial) -> Cost:
         """Training cost of all trials but the best."""
@@ -92,40 +90,42 @@ class Search:
 
     def clean(self) -> None:
         """Deletes what the trials left."""
-        discard(self.folder)
-
-    def _weights(self, number: int) -> Path:
-        return self.folder / f"trial-{number}"
+        self.folders.clean()
 
     def _trial(self, number: int, values: dict[str, Any], before: list[Trial]) -> TrialResult:
         self.reporter.stage(f"trial {number + 1}: {describe(values)}")
+
+        def is_best(result: TrialResult) -> bool:
+            best = best_trial([*before, Trial(number, values, result)])
+            return best is not None and best.number == number
+
         name, tags = f"{self.cell.name} / trial {number}", {TRAINING: self.cell.training, TRIAL: str(number)}
         with self.store.record("trial", name, self.record.run_id, tags) as record:
             record.params(values)
-            attempt = self.attempts.of(values, self.on_wait)
-            result, trained = attempt.result, attempt.trained
-            if trained is None:
-                record.tags({PRUNED: str(result.failure)})
-                self.attempts.clear(values)
-                return result
-            self._report_engine(record, trained)
-            if attempt.model is None:
-                record.tags({AHEAD: "true"})
-            _report_curve(record, trained.curve)
-            if result.collapsed:
-                record.tags({PRUNED: str(result.pruned)})
-            record.metrics(
-                {
-                    "objective": result.objective,
-                    "forget_accuracy": result.forget_accuracy,
-                    "retain_accuracy": result.retain_accuracy,
-                    "training_wall_seconds": trained.cost.wall_seconds,
-                }
-            )
-        if best_trial([*before, Trial(number, values, result)]).number == number:  # type: ignore[union-attr]
-            self._keep(number, attempt)
-        self.attempts.clear(values)
-        return result
+            done, before_now = self.folders.run(values, self.on_wait, keeps=is_best)
+            if before_now:
+                record.tags({DONE_BEFORE: "true"})
+            self._report(record, done.result, done.trained)
+        trials = [*before, Trial(number, values, done.result)]
+        best = best_trial(trials)
+        self.folders.keep_only(None if best is None else best.values, [trial.values for trial in trials])
+        return done.result
+
+    def _report(self, record: Record, result: TrialResult, trained: Trained | None) -> None:
+        if result.pruned is not None:
+            record.tags({PRUNED: result.pruned})
+        if trained is None:
+            return
+        self._report_engine(record, trained)
+        _report_curve(record, trained.curve)
+        record.metrics(
+            {
+                "objective": result.objective,
+                "forget_accuracy": result.forget_accuracy,
+                "retain_accuracy": result.retain_accuracy,
+                "training_wall_seconds": trained.cost.wall_seconds,
+            }
+        )
 
     def _report_engine(self, record: Record, trained: Trained) -> None:
         """What the engine had to do otherwise than it would: a prompt per row, smaller passes."""
@@ -143,13 +143,6 @@ class Search:
                 f"memory was short: passes were cut to {trained.tokens_per_pass} tokens; "
                 "batch size and result are the same"
             )
-
-    def _keep(self, number: int, attempt: Attempt) -> None:
-        """Saves the new best trial's model and drops the former best's."""
-        self.attempts.save(attempt, self._weights(number))
-        for other in self.folder.glob("trial-*"):
-            if other != self._weights(number):
-                discard(other)
 
 
 def _report_curve(record: Record, curve: Sequence[CurvePoint]) -> None:

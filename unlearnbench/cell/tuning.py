@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from unlearnbench.cell.cost import Cost
 from unlearnbench.cell.design import first_values, sampler, suggested
 from unlearnbench.cell.method_choice import MethodChoice
@@ -51,7 +53,7 @@ class TrialResult:
     @classmethod
     def from_stored(cls, stored: dict[str, Any]) -> TrialResult:
         """The result whose `dataclasses.asdict` is `stored`."""
-        return cls(**{**stored, "cost": Cost(**stored["cost"])})
+        return TypeAdapter(cls).validate_python(stored)
 
 
 @dataclass(frozen=True)

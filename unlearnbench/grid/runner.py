@@ -16,7 +16,6 @@ from typing import TypeVar
 
 import torch
 
-from unlearnbench.cell.attempts import Attempts
 from unlearnbench.cell.base import BaseFailedError, BaseModel
 from unlearnbench.cell.cell import Cell, Workplace
 from unlearnbench.cell.cost import measured
@@ -28,6 +27,7 @@ from unlearnbench.cell.recording import attach, attach_predictions, attach_resul
 from unlearnbench.cell.reporter import Reporter
 from unlearnbench.cell.result import CellResult
 from unlearnbench.cell.search import CellFailedError, Search, describe
+from unlearnbench.cell.trial_folders import TrialFolders
 from unlearnbench.cell.tuned import Tuned
 from unlearnbench.cell.workbench import NothingToForgetError, Workbench
 from unlearnbench.config import RunConfig, dump_experiment
@@ -156,10 +156,10 @@ class Runner:
             choice, tuning = cell.choice, self.config.tuning
             several = first_values(tuning.design, choice.space, choice.defaults, tuning.trials, cell.workplace.seed)[1:]
             bench = self._workbench(cell.workplace)
-            attempts = Attempts(cell, cell.choice, bench, self.store, self.reporter.step)
+            folders = TrialFolders(cell, choice, bench, self.store, self.reporter.step)
             about = f"a trial of {cell.name} for the process that runs it"
             try:
-                if attempts.ahead(several, on_begin=partial(self.reporter.stage, about)):
+                if folders.help(several, on_begin=partial(self.reporter.stage, about)):
                     return True
             except Exception as error:
                 # The process that runs the cell will meet the same error, and records it.

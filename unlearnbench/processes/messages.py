@@ -10,7 +10,7 @@ from unlearnbench.grid.runner import Outcome
 
 @dataclass(frozen=True)
 class Order:
-    """Run the cell with this key, or train one of its trials `ahead` of the process that runs it.
+    """Run the cell with this key, or one of its trials alone, which helps the process that runs it.
 
     Attributes:
         failed: reasons of cells that have failed in this run, if this cell uses the values of one of them.
@@ -18,7 +18,7 @@ class Order:
 
     key: str
     seconds: float
-    ahead: bool
+    helps: bool
     failed: dict[str, str] = field(default_factory=dict)
 
 
@@ -44,7 +44,7 @@ class CellDone:
 
 @dataclass(frozen=True)
 class HelpDone:
-    """A trial was trained ahead, or no trial was left to train."""
+    """A trial was trained for another process, or no trial was left to train."""
 
     found: bool
 

@@ -1,4 +1,4 @@
-"""Decides what an idle process does next: cells of its current model, base models, the longest cells, trials ahead."""
+"""Decides what an idle process does next: cells of its current model, base models, long cells, trials of others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RETRIES = 3
 @dataclass(frozen=True)
 class _Job:
     cell: Cell
-    ahead: bool
+    helps: bool
 
 
 @dataclass
@@ -57,18 +57,18 @@ class Schedule:
 
     def next(self, worker: int) -> Order | None:
         """The next order for an idle process; None if there is nothing to do at the moment."""
-        cell, ahead = self._next_cell(worker), False
+        cell, helps = self._next_cell(worker), False
         if cell is None:
-            cell, ahead = self._next_to_help(), True
+            cell, helps = self._next_to_help(), True
         if cell is None:
             return None
-        if not ahead:
+        if not helps:
             del self._waiting[cell.key]
-        self._jobs[worker] = _Job(cell, ahead)
+        self._jobs[worker] = _Job(cell, helps)
         self._setting_of[worker] = id(cell.workplace)
         leader = None if cell.leader is None else cell.leader.name
         failed = {name: reason for name, reason in self.outcome.failed.items() if name == leader}
-        return Order(cell.key, self.seconds[cell.key], ahead, failed)
+        return Order(cell.key, self.seconds[cell.key], helps, failed)
 
     def is_busy(self, worker: int) -> bool:
         """Whether a process is carrying out an order."""
@@ -84,7 +84,7 @@ class Schedule:
         self._elsewhere_until[cell.key] = self.clock() + WAIT_SECONDS
 
     def help_done(self, worker: int, found: bool) -> None:
-        """A process has trained a trial ahead, or has found that all of them were already started."""
+        """A process has trained a trial for another one, or has found that all of them were already started."""
         cell = self._jobs.pop(worker).cell
         if not found:
             self._nothing_left.add(cell.key)
@@ -95,7 +95,7 @@ class Schedule:
         self._setting_of.pop(worker, None)
         if job is None:
             return None
-        if job.ahead:
+        if job.helps:
             self._nothing_left.add(job.cell.key)
             return None
         self._lost[job.cell.key] += 1
@@ -106,7 +106,7 @@ class Schedule:
 
     @property
     def _running(self) -> list[Cell]:
-        return [job.cell for job in self._jobs.values() if not job.ahead]
+        return [job.cell for job in self._jobs.values() if not job.helps]
 
     def _next_cell(self, worker: int) -> Cell | None:
         """The longest cell that is ready: the reference models and the values of another seed that it needs exist.
@@ -135,7 +135,7 @@ class Schedule:
         """The cell with the fewest helpers that has trials left; it may be one that another run has claimed."""
         if not self.helps:
             return None
-        count = Counter(job.cell.key for job in self._jobs.values() if job.ahead)
+        count = Counter(job.cell.key for job in self._jobs.values() if job.helps)
         elsewhere = [cell for cell in self._waiting.values() if cell.key in self._elsewhere_until]
         candidates = [
             cell

@@ -56,7 +56,7 @@ class Worker:
         """Carries out one order and returns how it ended."""
         cell = self._cells[order.key]
         try:
-            if order.ahead:
+            if order.helps:
                 return HelpDone(self._runner.help([cell]))
             self._runner.failed |= order.failed
             return CellDone(self._runner.run_one(cell, order.seconds, self._invocation))

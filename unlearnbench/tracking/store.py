@@ -54,8 +54,8 @@ TUNED_ON = "unlearnbench.tuned_on"
 CURVE = "unlearnbench.curve"
 # At which end of its range a tuned value is; the hyper-parameter's name follows.
 EDGE = "edge."
-# Marks a trial that another process than the one that runs the cell has trained in advance.
-AHEAD = "unlearnbench.ahead"
+# A trial that was done when the process that runs the cell came to it: another one had trained it.
+DONE_BEFORE = "unlearnbench.done_before"
 INVOCATION = "unlearnbench.invocation"
 PAGE = 1000
 

@@ -1,4 +1,4 @@
-"""Trainings that one process does ahead of another, which then has the same result as if it had done them itself."""
+"""Trials that one process trains for another, which then has the same result as if it had trained them itself."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from unlearnbench.cell.attempts import Attempts
+from unlearnbench.cell import tuning
 from unlearnbench.cell.cell import Cell
+from unlearnbench.cell.trial_folders import TrialFolders
 from unlearnbench.cell.workbench import Workbench
 from unlearnbench.config import RunConfig, build_config
 from unlearnbench.grid.display import LogDisplay
@@ -19,7 +20,7 @@ from unlearnbench.grid.grid import build_grid
 from unlearnbench.grid.runner import Outcome, Runner
 from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.plugins import registry
-from unlearnbench.tracking.store import AHEAD, KIND, Store
+from unlearnbench.tracking.store import DONE_BEFORE, KIND, Store
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +56,7 @@ def run(runner: Runner, cell: Cell) -> Outcome:
     return runner.run([cell], {cell.key: 1.0})
 
 
-def test_trials_made_ahead_are_taken_over(
+def test_trials_of_a_helper_are_used(
     configured: Callable[[Path], RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone, cell = prepared(configured(tmp_path / "alone"))
@@ -71,7 +72,7 @@ def test_trials_made_ahead_are_taken_over(
     assert len(trained) == 1
     assert not helper.help([cell]), "nothing is left"
     assert not list((tmp_path / "helped" / "work").iterdir())
-    query = f"tags.`{KIND}` = 'trial' and tags.`{AHEAD}` = 'true'"
+    query = f"tags.`{KIND}` = 'trial' and tags.`{DONE_BEFORE}` = 'true'"
     assert len(Store(tmp_path / "helped")._search(query)) == TRIALS - 1
 
     ((first,), (second,)) = (open_entries(str(tmp_path / name)) for name in ("alone", "helped"))
@@ -95,8 +96,8 @@ def test_helper_leaves_alone_what_another_process_is_training(
 
     assert cell.choice is not None
     bench = Workbench(cell.workplace)
-    attempts = Attempts(cell, cell.choice, bench, helper.store, while_training)
-    attempts.of(cell.choice.defaults, lambda: None)
+    folders = TrialFolders(cell, cell.choice, bench, helper.store, while_training)
+    folders.run(cell.choice.defaults, lambda: None, keeps=lambda result: True)
     assert asked[: TRIALS - 1] == [True] * (TRIALS - 1)
     assert not any(asked[TRIALS - 1 :])
 
@@ -136,7 +137,7 @@ def test_helper_that_fails_leaves_the_error_to_the_process_that_runs_the_cell(
     assert "no room" in run(runner, cell).failed[cell.name]
 
 
-def test_diverged_trial_made_ahead_is_recorded_as_such(
+def test_diverged_trial_of_a_helper_is_recorded_as_such(
     configured: Callable[[Path], RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from unlearnbench.engine.training import DivergedError
@@ -152,3 +153,51 @@ def test_diverged_trial_made_ahead_is_recorded_as_such(
     assert run(runner, cell).done == 1
     (entry,) = open_entries(str(tmp_path / "results"))
     assert entry.metrics["pruned_trials"] == TRIALS - 1
+
+
+def test_trial_that_is_done_is_not_trained_again_if_its_process_dies_before_the_study_knows(
+    configured: Callable[[Path], RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(tmp_path / "results")
+    trained: list[object] = []
+    unlearn = Workbench.unlearn
+    monkeypatch.setattr(Workbench, "unlearn", lambda *given: trained.append(given[1]) or unlearn(*given))
+
+    def die(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    runner, cell = prepared(config)
+    with monkeypatch.context() as patched:
+        patched.setattr(tuning, "asdict", die)  # between the training and the study's commit
+        with pytest.raises(KeyboardInterrupt):
+            run(runner, cell)
+    assert len(trained) == 1
+    assert len(list((tmp_path / "results" / "work").glob("*/*/result.json"))) == 1
+    runner, cell = prepared(config)
+    assert run(runner, cell).done == 1
+    assert len(trained) == TRIALS
+    assert not list((tmp_path / "results" / "work").iterdir())
+
+
+def test_only_the_best_model_is_kept_and_every_result(configured: Callable[[Path], RunConfig], tmp_path: Path) -> None:
+    runner, cell = prepared(configured(tmp_path / "results"))
+    assert cell.choice is not None
+    folders = TrialFolders(cell, cell.choice, Workbench(cell.workplace), runner.store, lambda progress: None)
+    several = [{**cell.choice.defaults, "learning_rate": rate} for rate in (1e-3, 2e-3, 3e-3)]
+    for values, keeps in zip(several, (True, False, True), strict=True):
+        done, before = folders.run(values, lambda: None, keeps=lambda result, keeps=keeps: keeps)  # type: ignore[misc]
+        assert not before
+        assert folders.run(values, lambda: None, keeps=lambda result: True) == (done, True)
+        assert done.trained is not None
+        assert len(done.trained.curve) > 1
+    assert [folders.model(values).is_dir() for values in several] == [True, False, True]
+    folders.keep_only(several[2], several)
+    assert [folders.model(values).is_dir() for values in several] == [False, False, True]
+    assert all(folders.done(values) for values in several)
+    assert not list(folders.folder.glob("*/checkpoints/*"))
+
+    (folders.model(several[0]).parent / "result.json").write_text('{"result":', encoding="utf-8")
+    assert folders.done(several[0]) is None, "a damaged result counts as none"
+    assert not folders.run(several[0], lambda: None, keeps=lambda result: False)[1]
+    folders.clean()
+    assert not folders.folder.exists()

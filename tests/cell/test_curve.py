@@ -67,9 +67,9 @@ def trained(
     """The weights (or the prompt) that the method makes, facts about the training, and where it took place."""
     assert cell.choice is not None
     bench = Workbench(cell.workplace)
-    model, facts = bench.unlearn(cell.choice.build({}), on_step, checkpoints)
-    state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    return (state if model.prompt is None else {"prompt": model.prompt.clone()}), facts, bench
+    with bench.unlearn(cell.choice.build({}), on_step, checkpoints) as (model, facts):
+        state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+        return (state if model.prompt is None else {"prompt": model.prompt.clone()}), facts, bench
 
 
 def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
@@ -110,7 +110,8 @@ def test_points_are_what_plain_transformers_predicts_then(make_cell: MakeCell) -
     def plainly(bench: Workbench, progress: Progress) -> None:
         if progress.step not in (32, 64, 96, 128):
             return
-        network = bench.weights.model.network
+        assert bench.slot._model is not None
+        network = bench.slot._model.network
         modes = [(module, module.training) for module in network.modules()]
         network.eval()
         shares = []
@@ -127,8 +128,8 @@ def test_points_are_what_plain_transformers_predicts_then(make_cell: MakeCell) -
 
     assert cell.choice is not None
     bench = Workbench(cell.workplace)
-    _, facts = bench.unlearn(cell.choice.build({}), lambda progress: plainly(bench, progress))
-    assert {point.step: (point.forget_accuracy, point.retain_accuracy) for point in facts.curve[1:]} == found
+    with bench.unlearn(cell.choice.build({}), lambda progress: plainly(bench, progress)) as (_, facts):
+        assert {point.step: (point.forget_accuracy, point.retain_accuracy) for point in facts.curve[1:]} == found
 
 
 @pytest.mark.parametrize("trained_rows", [100, 256, 512, 5120, 10**6])

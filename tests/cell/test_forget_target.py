@@ -16,6 +16,7 @@ from unlearnbench.cell.evaluation import Evaluator
 from unlearnbench.cell.workbench import NothingToForgetError, Workbench
 from unlearnbench.config import build_config
 from unlearnbench.contract.objective import SUPPRESSION
+from unlearnbench.contract.rows import BASE, RETRAIN
 from unlearnbench.contract.task import Example
 from unlearnbench.data import own_task
 from unlearnbench.errors import UserError
@@ -78,8 +79,10 @@ def test_oracle_is_the_retrained_models_accuracy_on_the_training_rows_that_tunin
     assert read == {"train_forget"}, "no test row is looked at"
     evaluator = bench.evaluators[found["ga"].workplace.data.task.name]
     rows = found["ga"].workplace.data.splits.train_forget
-    retrained = evaluator.evaluate(bench.weights.retrained()[0], rows)
-    base = evaluator.evaluate(bench.weights.base()[0], rows)
+    with bench.slot.lent(RETRAIN) as model:
+        retrained = evaluator.evaluate(model, rows)
+    with bench.slot.lent(BASE) as model:
+        base = evaluator.evaluate(model, rows)
     assert retrained.accuracy == 0.5
     assert base.accuracy == 1
     assert (scale.target, scale.distance) == (0.5, 0.5)
@@ -91,7 +94,7 @@ def test_chance_is_known_and_zero_asks_no_model(data: Path, model_folder: Path) 
     assert (chance.target, chance.distance) == (0.5, 0.5)
     bench = Workbench(cells(data, model_folder)["ga"].workplace)
     assert bench.forget_scale() is SUPPRESSION
-    assert bench.weights._holds is None
+    assert bench.slot._row is None
 
 
 def test_without_a_difference_there_is_nothing_to_tune_towards(tmp_path: Path, model_folder: Path) -> None:

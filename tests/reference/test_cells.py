@@ -35,6 +35,7 @@ from unlearnbench.cell.evaluation import Evaluation
 from unlearnbench.cell.workbench import Workbench
 from unlearnbench.config import build_config
 from unlearnbench.contract.model_spec import ModelSpec
+from unlearnbench.contract.rows import BASE, RETRAIN
 from unlearnbench.contract.task import Example, Splits, Task
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.training import OnStep, Progress
@@ -62,7 +63,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "mlp_hidden": 16,
     },
 }
-BASE = {
+RECIPE = {
     "kind": "full",
     "rank": 4,
     "alpha": 8,
@@ -130,7 +131,7 @@ class Case:
 
     @property
     def base_settings(self) -> dict[str, Any]:
-        return {**BASE, "kind": self.base, "target_modules": TARGETS[self.family]}
+        return {**RECIPE, "kind": self.base, "target_modules": TARGETS[self.family]}
 
     @property
     def values(self) -> dict[str, Any]:
@@ -225,29 +226,30 @@ def by_the_engine(case: Case) -> Outcome:
     bench = Workbench(cell.workplace)
     if case.killed:
         with pytest.raises(KilledError):
-            bench.weights.base(dying(5))
+            bench.slot.made(BASE, dying(5))
         bench = Workbench(cell.workplace)
-    base, _ = bench.weights.base()
-    start, base_scores = weights(base.network), bench.evaluate_all(base)[0]
+    with bench.slot.lent(BASE) as base:
+        start, base_scores = weights(base.network), bench.evaluate_all(base)[0]
     checkpoints = Checkpoints(case.folder.with_name(f"{case.folder.name}-checkpoints"), 0)
     if case.killed:
-        with pytest.raises(KilledError):
-            bench.unlearn(method, dying(2), checkpoints)
+        with pytest.raises(KilledError), bench.unlearn(method, dying(2), checkpoints):
+            pass
         bench = Workbench(cell.workplace)
     losses: list[float] = []
     dtypes: list[torch.dtype] = []
-    network = bench.weights.base()[0].network
-    layer = next(module for name, module in network.named_modules() if name.endswith(TARGETS[case.family][0]))
+    with bench.slot.lent(BASE) as base:
+        modules = dict(base.network.named_modules())
+    layer = next(module for name, module in modules.items() if name.endswith(TARGETS[case.family][0]))
 
     def record(_: torch.nn.Module, __: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         if torch.is_grad_enabled():
             dtypes.append(output.dtype)
 
     handle = layer.register_forward_hook(record)
-    model, _ = bench.unlearn(method, lambda progress: losses.append(progress.loss), checkpoints)
-    handle.remove()
-    trained = weights(model.network) if model.prompt is None else {"prompt": model.prompt}
-    return Outcome(start, base_scores, trained, losses, bench.evaluate_all(model)[0], tuple(dtypes))
+    with bench.unlearn(method, lambda progress: losses.append(progress.loss), checkpoints) as (model, _):
+        handle.remove()
+        trained = weights(model.network) if model.prompt is None else {"prompt": model.prompt}
+        return Outcome(start, base_scores, trained, losses, bench.evaluate_all(model)[0], tuple(dtypes))
 
 
 def by_the_reference(case: Case) -> Outcome:
@@ -271,12 +273,17 @@ def by_the_reference(case: Case) -> Outcome:
         "generic": rows(splits.train_forget, [draw.choice(GENERIC) for _ in splits.train_forget]),
         "retain": rows(splits.train_retain),
     }
-    lora = {"r": BASE["rank"], "lora_alpha": BASE["alpha"], "lora_dropout": 0.0, "target_modules": TARGETS[case.family]}
+    lora = {
+        "r": RECIPE["rank"],
+        "lora_alpha": RECIPE["alpha"],
+        "lora_dropout": 0.0,
+        "target_modules": TARGETS[case.family],
+    }
     base = plain.base_stage(
         AutoModelForCausalLM.from_pretrained(case.folder, dtype=case.dtype),
         parts["forget"] + parts["retain"],
         lora if case.base == "lora" else None,
-        plain.Schedule(**{name: BASE[name] for name in plain.Schedule.__annotations__}),
+        plain.Schedule(**{name: RECIPE[name] for name in plain.Schedule.__annotations__}),
         SEED,
         case.low,
     )
@@ -350,23 +357,33 @@ def test_retrained_model_is_the_base_recipe_of_plain_pytorch_on_the_retain_set_a
     bench = Workbench(case.cell.workplace)
     expected = retrained_by_the_reference(case)
     with pytest.raises(KilledError):
-        bench.weights.retrained(dying(2))
+        bench.slot.made(RETRAIN, dying(2))
     bench = Workbench(case.cell.workplace)
-    start = weights(bench.weights.base()[0].network)
-    network = bench.weights.retrained()[0].network
     vanilla = weights(AutoModelForCausalLM.from_pretrained(case.folder))
-    assert error(weights(network), expected, vanilla) < 1e-4
+    with bench.slot.lent(BASE) as model:
+        start = weights(model.network)
     assert error(start, expected, vanilla) > 0.1, "the base model is another one"
+    with bench.slot.lent(RETRAIN) as model:
+        assert error(weights(model.network), expected, vanilla) < 1e-4
     # One set of weights in memory, whichever was there before.
-    assert error(weights(bench.weights.base()[0].network), start, vanilla) == 0
-    bench.unlearn(case.cell.choice.build(case.cell.choice.defaults), lambda progress: None)  # type: ignore[union-attr]
-    assert error(weights(bench.weights.retrained()[0].network), expected, vanilla) < 1e-4
+    with bench.slot.lent(BASE) as model:
+        assert error(weights(model.network), start, vanilla) == 0
+    assert case.cell.choice is not None
+    with bench.unlearn(case.cell.choice.build(case.cell.choice.defaults), lambda progress: None):
+        pass
+    with bench.slot.lent(RETRAIN) as model:
+        assert error(weights(model.network), expected, vanilla) < 1e-4
 
 
 def retrained_by_the_reference(case: Case) -> dict[str, torch.Tensor]:
     rows = [plain.tokens(case.tokenizer, e.prompt, e.answer) for e in ReferenceTask().splits(None, 0).train_retain]
-    lora = {"r": BASE["rank"], "lora_alpha": BASE["alpha"], "lora_dropout": 0.0, "target_modules": TARGETS[case.family]}
-    schedule = plain.Schedule(**{name: BASE[name] for name in plain.Schedule.__annotations__})
+    lora = {
+        "r": RECIPE["rank"],
+        "lora_alpha": RECIPE["alpha"],
+        "lora_dropout": 0.0,
+        "target_modules": TARGETS[case.family],
+    }
+    schedule = plain.Schedule(**{name: RECIPE[name] for name in plain.Schedule.__annotations__})
     network = AutoModelForCausalLM.from_pretrained(case.folder, dtype=case.dtype)
     return weights(plain.base_stage(network, rows, lora if case.base == "lora" else None, schedule, SEED, case.low))
 

@@ -40,17 +40,17 @@ def test_intact_base_model_survives_unrelated_errors(
     common: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may have taken hours; only broken files are a reason to make it again."""
-    from unlearnbench.cell.weights import Weights
+    from unlearnbench.cell.model_slot import ModelSlot
 
     assert invoke(*common, "--results", tmp_path / "results", "--methods", "ga").exit_code == 0
     (weights,) = cache_root().glob("base/*/model.safetensors")
     assert is_intact(weights.parent)
     made = weights.stat().st_mtime_ns
 
-    def refuse(self: Weights, *arguments: object) -> None:
+    def refuse(self: ModelSlot, *arguments: object, **options: object) -> None:
         raise UserError("this device can't do that")
 
-    monkeypatch.setattr(Weights, "_load", refuse)
+    monkeypatch.setattr(ModelSlot, "_loaded", refuse)
     stopped = invoke(*common, "--results", tmp_path / "results", "--methods", "spul").exception
     assert str(stopped) == "this device can't do that"
     assert weights.stat().st_mtime_ns == made

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,17 +88,10 @@ class CurveRecorder:
         return float(self.notes.get("curve seconds", 0.0))
 
 
-@contextmanager
-def _undisturbed(network: nn.Module) -> Iterator[None]:
-    """Leaves random numbers and the modules' modes (dropout) as they were."""
-    modes = {module: module.training for module in network.modules()}
+def _undisturbed(network: nn.Module) -> AbstractContextManager[None]:
+    """Leaves random numbers as they were."""
     devices = [parameter.device.index for parameter in network.parameters() if parameter.device.type == "cuda"]
-    try:
-        with torch.random.fork_rng(devices=sorted(set(devices))):
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    return torch.random.fork_rng(devices=sorted(set(devices)))
 
 
 def share_right(model: LanguageModel, rows: Sequence[Encoded]) -> float:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -75,14 +76,18 @@ class Search:
                 self.record.artifacts(Path(scratch))
         return trials, best
 
-    def model(self, best: Trial) -> tuple[LanguageModel, Trained]:
-        """The best trial's model; trained again only where its weights have been lost."""
+    @contextmanager
+    def model(self, best: Trial) -> Iterator[tuple[LanguageModel, Trained]]:
+        """The best trial's model, until the block ends; it is trained again only if its weights have been lost."""
         method, folder = self.choice.build(best.values), self.folders.model(best.values)
         done = self.folders.done(best.values)
         if done is not None and done.trained is not None and is_intact(folder):
-            return self.bench.weights.restore(method, folder), done.trained
+            with self.bench.slot.restored(method, folder) as model:
+                yield model, done.trained
+            return
         self.reporter.stage("training the best trial again")
-        return self.bench.unlearn(method, self.on_step, self.folders.checkpoints(best.values))
+        with self.bench.unlearn(method, self.on_step, self.folders.checkpoints(best.values)) as made:
+            yield made
 
     def cost(self, trials: list[Trial], best: Trial) -> Cost:
         """Training cost of all trials but the best."""

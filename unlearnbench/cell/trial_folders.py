@@ -7,14 +7,14 @@ long as it may be the best.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from unlearnbench.cell.cell import Cell
-from unlearnbench.cell.cost import Cost
 from unlearnbench.cell.curve import CurvePoint
 from unlearnbench.cell.method_choice import MethodChoice
 from unlearnbench.cell.tuning import COLLAPSED_BELOW, TrialResult, has_finished
@@ -42,19 +42,8 @@ class DoneTrial:
     result: TrialResult
     trained: Trained | None
 
-    def to_json(self) -> str:
-        """The content of the file."""
-        return json.dumps(asdict(self))
 
-    @classmethod
-    def from_json(cls, text: str) -> DoneTrial:
-        """What `to_json` gave."""
-        facts = json.loads(text)
-        trained = facts["trained"]
-        if trained is not None:
-            curve = tuple(CurvePoint(**point) for point in trained["curve"])
-            trained = Trained(**{**trained, "cost": Cost(**trained["cost"]), "curve": curve})
-        return cls(TrialResult.from_stored(facts["result"]), trained)
+DONE = TypeAdapter(DoneTrial)
 
 
 class TrialFolders:
@@ -108,10 +97,10 @@ class TrialFolders:
     def done(self, values: Values) -> DoneTrial | None:
         """What came of the trial with these values; None if it is not done."""
         try:
-            return DoneTrial.from_json((self._of(values) / "result.json").read_text(encoding="utf-8"))
+            return DONE.validate_json((self._of(values) / "result.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             discard_damaged(self._of(values))
             return None
 
@@ -138,16 +127,15 @@ class TrialFolders:
         scale = self.bench.forget_scale(self.on_step)
         checkpoints = self.checkpoints(values)
         try:
-            model, trained = self.bench.unlearn(self.choice.build(values), self.on_step, checkpoints)
+            with self.bench.unlearn(self.choice.build(values), self.on_step, checkpoints) as (model, trained):
+                done = self._judged(model, trained, base, scale)
+                if keeps(done.result):
+                    with filling(self.model(values)) as scratch:
+                        self.bench.slot.save(model, scratch)
         except DivergedError as error:
             done = DoneTrial(TrialResult.diverged(str(error)), None)
-        else:
-            done = self._judged(model, trained, base, scale)
-            if keeps(done.result):
-                with filling(self.model(values)) as scratch:
-                    self.bench.weights.save(model, scratch)
         self._of(values).mkdir(parents=True, exist_ok=True)
-        write_whole({self._of(values) / "result.json": done.to_json()})
+        write_whole({self._of(values) / "result.json": DONE.dump_json(done, indent=1).decode()})
         checkpoints.clear()
         return done
 

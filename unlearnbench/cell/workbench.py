@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -16,11 +17,12 @@ from unlearnbench.cell.cell import Workplace
 from unlearnbench.cell.cost import Cost, measured
 from unlearnbench.cell.curve import CurvePoint, CurveRecorder, due_steps, sizes
 from unlearnbench.cell.evaluation import Evaluation, Evaluator
-from unlearnbench.cell.weights import Weights
+from unlearnbench.cell.model_slot import ModelSlot
 from unlearnbench.contract.batch import PartName
-from unlearnbench.contract.method import Method
+from unlearnbench.contract.method import Method, SoftPrompt
 from unlearnbench.contract.metrics import right
 from unlearnbench.contract.objective import SUPPRESSION, ForgetScale, forget_scale
+from unlearnbench.contract.rows import BASE, RETRAIN
 from unlearnbench.contract.task import Example
 from unlearnbench.data.sampling import judged_rows, seen_forget_rows, stratified_sample
 from unlearnbench.engine.checkpoint import Checkpoints
@@ -73,7 +75,7 @@ class Workbench:
     """What the cells of one workplace share.
 
     Attributes:
-        weights: the one set of weights in memory.
+        slot: holds the network.
     """
 
     def __init__(self, workplace: Workplace) -> None:
@@ -90,70 +92,73 @@ class Workbench:
         self.evaluators = {
             task: Evaluator(self.encoder, own, self.config.generic_labels, metrics) for task, own in labels.items()
         }
-        self.weights = Weights(workplace, self.encoder)
+        self.slot = ModelSlot(workplace, self.encoder)
         self._base_accuracies: tuple[float, float] | None = None
         self._forget_scale: ForgetScale | None = None
 
+    @contextmanager
     def unlearn(
         self, method: Method, on_step: OnStep, checkpoints: Checkpoints | None = None
-    ) -> tuple[LanguageModel, Trained]:
-        """Trains the method from the base model.
-
-        Its weights are those in memory, until the next training; `weights.save` writes them.
+    ) -> Iterator[tuple[LanguageModel, Trained]]:
+        """The model that the method makes of the base model, until the block ends; `slot.save` writes it.
 
         Raises:
             DivergedError: the loss was not finite.
         """
-        wanted = method.soft_prompt()
-        if wanted is None and self.config.model.frozen_4bit:
-            raise UserError(
-                f"{method.name} trains the weights, which model.frozen_4bit holds in 4 bits: "
-                "leave frozen_4bit out, or run only methods that keep the weights frozen."
-            )
         start = (CurvePoint(0, *self.base_accuracies()),) if self.config.tuning.curve_points else ()
-        with self.weights.lent(changes=wanted is None) as model:
-            layer = self._hidden_layer(model, method)
-            data = self._training_set(model, method, layer, 0 if wanted is None else wanted.tokens)
-            prompt, shared = self._trainable(model, method)
-            step = UnlearningStep(model, method, data, prompt, bool(shared), model.budget, layer)
-            trained = [parameter for parameter in (prompt or model.network).parameters() if parameter.requires_grad]
-            settings = Optimisation(
-                learning_rate=method.learning_rate,
-                epochs=method.epochs,
-                batch_size=method.batch_size,
-                warmup_ratio=method.warmup_ratio,
-                weight_decay=method.weight_decay,
-                max_grad_norm=method.max_grad_norm,
-                optimiser=self.config.model.optimiser if prompt is None else "adamw",
-            )
 
-            def current() -> LanguageModel:
-                return model if prompt is None else model.with_prompt(prompt().detach(), bool(shared))
+        def train_from(base: LanguageModel) -> tuple[LanguageModel, Trained]:
+            model, trained = self._trained(base, method, on_step, checkpoints)
+            return model, replace(trained, curve=(*start, *trained.curve))
 
-            recorder = self._recorder(method, data, current, {} if checkpoints is None else checkpoints.notes)
+        with self.slot.trained(method, train_from) as made:
+            yield made
 
-            def after_step(progress: Progress) -> None:
-                recorder.after(progress)
-                on_step(progress)
+    def _trained(
+        self, base: LanguageModel, method: Method, on_step: OnStep, checkpoints: Checkpoints | None
+    ) -> tuple[LanguageModel, Trained]:
+        wanted = method.soft_prompt()
+        layer = self._hidden_layer(base, method)
+        data = self._training_set(base, method, layer, 0 if wanted is None else wanted.tokens)
+        prompt, shared = (None, None) if wanted is None else self._soft_prompt(base, wanted)
+        step = UnlearningStep(base, method, data, prompt, bool(shared), base.budget, layer)
+        parameters = [parameter for parameter in (prompt or base.network).parameters() if parameter.requires_grad]
+        settings = Optimisation(
+            learning_rate=method.learning_rate,
+            epochs=method.epochs,
+            batch_size=method.batch_size,
+            warmup_ratio=method.warmup_ratio,
+            weight_decay=method.weight_decay,
+            max_grad_norm=method.max_grad_norm,
+            optimiser=self.config.model.optimiser if prompt is None else "adamw",
+        )
 
-            with measured() as cost:
-                report = train(
-                    trained, data.size, step, settings, self.workplace.seed, after_step, checkpoints=checkpoints
-                )
-            facts = Trained(
-                trainable_count(trained),
-                report.steps,
-                step.budget,
-                step.budget < model.budget,
-                shared,
-                packs(model.network),
-                cost,
-                (*start, *recorder.points),
+        def current() -> LanguageModel:
+            return base if prompt is None else base.with_prompt(prompt().detach(), bool(shared))
+
+        recorder = self._recorder(method, data, current, {} if checkpoints is None else checkpoints.notes)
+
+        def after_step(progress: Progress) -> None:
+            recorder.after(progress)
+            on_step(progress)
+
+        with measured() as cost:
+            report = train(
+                parameters, data.size, step, settings, self.workplace.seed, after_step, checkpoints=checkpoints
             )
         cost.wall_seconds -= recorder.seconds
         if checkpoints is not None:
             cost.wall_seconds += checkpoints.earlier_seconds
-        return current(), facts
+        return current(), Trained(
+            trainable_count(parameters),
+            report.steps,
+            step.budget,
+            step.budget < base.budget,
+            shared,
+            packs(base.network),
+            cost,
+            recorder.points,
+        )
 
     def _recorder(
         self, method: Method, data: TrainingSet, current: Callable[[], LanguageModel], notes: dict[str, Any]
@@ -161,8 +166,7 @@ class Workbench:
         """Measures the forgetting curve of a training, on the same examples for every training of its size."""
         points, rows = sizes(self.config.tuning.curve_points, data.size * method.epochs)
         due = due_steps(points, method.epochs * math.ceil(data.size / method.batch_size))
-        prompt = method.soft_prompt()
-        room = self.weights.model.room(0 if prompt is None else prompt.tokens)
+        room = current().room()
         samples = [
             self.encoder.encode(stratified_sample(examples, rows, self.config.split_seed) if rows else (), room=room)
             for examples in self._judged
@@ -203,12 +207,12 @@ class Workbench:
             return SUPPRESSION
         evaluator, (rows, _) = self.evaluators[task.name], self._judged
         if target == "oracle":
-            model, _ = self.weights.retrained(on_step)
-            level = right(evaluator.evaluate(model, rows).predictions)
+            with self.slot.lent(RETRAIN, on_step) as model:
+                level = right(evaluator.evaluate(model, rows).predictions)
         else:
             level = np.full(len(rows), 1 / len(task.labels))
-        model, _ = self.weights.base(on_step)
-        base = right(evaluator.evaluate(model, rows).predictions)
+        with self.slot.lent(BASE, on_step) as model:
+            base = right(evaluator.evaluate(model, rows).predictions)
         scale = forget_scale(float(level.mean()), float(base.mean()))
         low, high = paired_difference(base, level)
         if scale is None or low <= 0 <= high:
@@ -220,13 +224,10 @@ class Workbench:
         return scale
 
     def base_accuracies(self) -> tuple[float, float]:
-        """The base model's forget and retain accuracy on the training examples that tuning looks at.
-
-        Puts the base model in place, unless it has been evaluated before.
-        """
+        """The base model's forget and retain accuracy on the training examples that tuning looks at."""
         if self._base_accuracies is None:
-            model, _ = self.weights.base()
-            self._base_accuracies = self.training_accuracies(model)
+            with self.slot.lent(BASE) as model:
+                self._base_accuracies = self.training_accuracies(model)
         return self._base_accuracies
 
     @cached_property
@@ -272,21 +273,9 @@ class Workbench:
             )
         return layer
 
-    def _trainable(self, model: LanguageModel, method: Method) -> tuple[TrainablePrompt | None, bool | None]:
-        """Makes exactly what the method trains require gradients; returns its soft prompt and if it can be shared."""
+    def _soft_prompt(self, model: LanguageModel, wanted: SoftPrompt) -> tuple[TrainablePrompt, bool]:
+        """The soft prompt as it begins, and whether all rows can share it."""
         import torch
 
-        wanted = method.soft_prompt()
-        checkpointing = self.config.model.gradient_checkpointing
-        if wanted is None:
-            model.network.train()
-            for name, parameter in model.network.named_parameters():
-                parameter.requires_grad_(method.trains(name, model.layers))
-            if not trainable_count(model.network.parameters()):
-                raise UserError(f"{method.name} trains none of the weights of {self.workplace.model.spec.name}.")
-            return None, None
-        # Gradient checkpointing works in training mode only.
-        model.network.requires_grad_(False).train(checkpointing)
         prompt = TrainablePrompt(model.network, wanted, torch.Generator().manual_seed(self.workplace.seed))
-        shared = can_share_prefix(model.network, prompt().detach().to(model.network.dtype))
-        return prompt, shared
+        return prompt, can_share_prefix(model.network, prompt().detach().to(model.network.dtype))

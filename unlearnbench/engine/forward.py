@@ -19,6 +19,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.gathering import gathering, outputs_of
+from unlearnbench.engine.modes import evaluating
 from unlearnbench.engine.packing import Packing, packs
 
 if TYPE_CHECKING:
@@ -148,10 +149,8 @@ def shared_prompt(network: PreTrainedModel, prompt: Tensor) -> Prefix | LeadingP
         return LeadingPrompt(prompt)
     inner = getattr(network, network.base_model_prefix)
     # In training mode a layer under gradient checkpointing would keep no keys and values.
-    training = network.training
-    network.eval()
-    cache = inner(inputs_embeds=prompt[None], use_cache=True).past_key_values
-    network.train(training)
+    with evaluating(network):
+        cache = inner(inputs_embeds=prompt[None], use_cache=True).past_key_values
     for module in network.modules():
         if isinstance(module, GradientCheckpointingLayer):
             module._can_checkpoint_with_cache = True

@@ -22,6 +22,7 @@ from unlearnbench.engine.forward import (
     logits_and_states,
     shared_prompt,
 )
+from unlearnbench.engine.modes import evaluating
 from unlearnbench.engine.packing import packs
 from unlearnbench.engine.positions import positions
 from unlearnbench.engine.precision import CastWeights, Precision
@@ -133,15 +134,15 @@ class LanguageModel:
     ) -> Iterator[tuple[list[int], Inputs, Tensor]]:
         """Runs `forward` pass by pass.
 
-        Each pass enters inference mode and autocast itself; between two passes the caller's own modes apply.
+        Each pass enters evaluation mode, inference mode and autocast itself; between two passes the caller's own modes
+        apply.
         """
-        self.network.eval()
         weights = CastWeights(self.network, self.precision, trains=False)
         prompted = self._prompted(weights)
 
         def run(indices: list[int]) -> tuple[Inputs, Tensor]:
             inputs = collate([encoded[i] for i in indices], self.pad, self.device)
-            with torch.inference_mode(), self.autocast(), weights.in_place():
+            with evaluating(self.network), torch.inference_mode(), self.autocast(), weights.in_place():
                 return inputs, forward(self.network, inputs, prompted)
 
         prefix = len(prompted) if isinstance(prompted, Tensor) else 0

@@ -12,6 +12,7 @@ from torch import Tensor
 from unlearnbench.engine.batching import padded_passes
 from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.model import LanguageModel
+from unlearnbench.engine.modes import evaluating
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel
@@ -36,14 +37,14 @@ def write(model: LanguageModel, encoded: Sequence[Encoded]) -> list[tuple[int, .
 def _continue(model: LanguageModel, encoded: Sequence[Encoded]) -> list[tuple[int, ...]]:
     from transformers import GenerationConfig
 
-    network = model.network.eval()
+    network = model.network
     ends = _end_tokens(model)
     limits = [len(example.answer) for example in encoded]
     settings = GenerationConfig(
         max_new_tokens=max(limits), do_sample=False, pad_token_id=model.pad, eos_token_id=ends or None
     )
     embeddings, mask = _left_padded(model, [example.ids[: example.answer_start] for example in encoded])
-    with model.autocast(), _only(settings, network):
+    with evaluating(network), model.autocast(), _only(settings, network):
         output = network.generate(inputs_embeds=embeddings, attention_mask=mask, generation_config=settings).tolist()
     return [_until(row[:limit], ends) for row, limit in zip(output, limits, strict=True)]
 

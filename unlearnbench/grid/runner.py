@@ -279,15 +279,18 @@ class Runner:
     def _result(self, cell: Cell, record: Record) -> CellResult:
         bench = self._workbench(cell.workplace)
         if cell.brought is not None:
-            model = bench.weights.brought(cell.brought.found.prompt)
-            return replace(self._evaluate(cell, bench, model, record), trainable_parameters=None)
+            with bench.slot.brought(cell.brought.found.prompt) as model:
+                return replace(self._evaluate(cell, bench, model, record), trainable_parameters=None)
         if cell.row == VANILLA:
-            return self._evaluate(cell, bench, bench.weights.vanilla(), record)
+            return self._evaluate_row(cell, bench, record)
         if cell.row == RETRAIN:
-            return self._retrain(cell, bench, record)
-        model, base = self._base(bench)
+            # Its training is what unlearning replaces, so it counts as such, not as a base stage.
+            retrained = self._made(RETRAIN, "training on the retain set alone", bench)
+            result = self._evaluate_row(cell, bench, record)
+            return replace(result, trainable_parameters=retrained.trainable_parameters, training_cost=retrained.cost)
+        base = self._made(BASE, "base model", bench)
         if cell.choice is None:
-            result = self._evaluate(cell, bench, model, record)
+            result = self._evaluate_row(cell, bench, record)
             self._warn_unlearned(result)
             return replace(result, trainable_parameters=base.trainable_parameters, base_cost=base.cost)
         self._check_target(bench)
@@ -302,9 +305,9 @@ class Runner:
                 f"the best {name}, {describe({name: best.values[name]})}, is at the {side} end of its range, "
                 f"{choice.space[name].describe()}: better ones may lie beyond"
             )
-        model, trained = search.model(best)
-        result = self._evaluate(cell, bench, model, record)
-        self._attach_model(cell, bench, model, record)
+        with search.model(best) as (model, trained):
+            result = self._evaluate(cell, bench, model, record)
+            self._attach_model(cell, bench, model, record)
         self._check()
         search.clean()
         return replace(
@@ -326,13 +329,6 @@ class Runner:
         """Fails a cell whose method can't be judged, before anything is trained."""
         self._needed("target", bench.workplace, lambda: bench.forget_scale(self._on_step))
 
-    def _retrain(self, cell: Cell, bench: Workbench, record: Record) -> CellResult:
-        """Its training is what unlearning replaces, so it counts as such, not as a base stage."""
-        self.reporter.stage("training on the retain set alone")
-        model, retrained = self._needed(RETRAIN, bench.workplace, lambda: bench.weights.retrained(self._on_step))
-        result = self._evaluate(cell, bench, model, record)
-        return replace(result, trainable_parameters=retrained.trainable_parameters, training_cost=retrained.cost)
-
     def _found(self, leader: Cell, space: Space) -> Tuned:
         """What the cell whose values others take has found."""
         reason = self.failed.get(leader.name)
@@ -343,12 +339,14 @@ class Runner:
             raise CellFailedError(f"its values are those of seed {leader.workplace.seed}, which has none: {reason}")
         return Tuned.recorded(run, space)
 
-    def _base(self, bench: Workbench) -> tuple[LanguageModel, BaseModel]:
-        def make() -> tuple[LanguageModel, BaseModel]:
-            self.reporter.stage("base model")
-            return bench.weights.base(self._on_step)
+    def _made(self, row: str, stage: str, bench: Workbench) -> BaseModel:
+        """The base or the retrained model on disk."""
 
-        return self._needed(BASE, bench.workplace, make)
+        def make() -> BaseModel:
+            self.reporter.stage(stage)
+            return bench.slot.made(row, self._on_step)
+
+        return self._needed(row, bench.workplace, make)
 
     def _needed(self, what: str, workplace: Workplace, make: Callable[[], Made]) -> Made:
         """What cells of a workplace share; if it could not be made once, it fails all of them at once."""
@@ -373,6 +371,11 @@ class Runner:
                 f"be unlearned, so the leaderboard leaves trade-offs out; {remedy(self.config.base.kind == 'none')}"
             )
 
+    def _evaluate_row(self, cell: Cell, bench: Workbench, record: Record) -> CellResult:
+        """Evaluates the model of a reference row."""
+        with bench.slot.lent(cell.row, self._on_step) as model:
+            return self._evaluate(cell, bench, model, record)
+
     def _evaluate(self, cell: Cell, bench: Workbench, model: LanguageModel, record: Record) -> CellResult:
         self.reporter.stage("evaluation")
         with measured() as cost:
@@ -384,16 +387,16 @@ class Runner:
         """A prompt adapter is small and always stored; weights, and an adapter's base model, only if asked for."""
         models = self.store.results / "models"
         if model.prompt is not None:
-            base = bench.weights.keep_base(models) if self.config.keep_models else None
+            base = bench.slot.keep_base(models) if self.config.keep_models else None
             with tempfile.TemporaryDirectory() as scratch:
                 adapter = Path(scratch) / "prompt-adapter"
-                bench.weights.save(model, adapter, base)
+                bench.slot.save(model, adapter, base)
                 write_card(adapter, cell)
                 record.artifacts(Path(scratch))
                 if self.config.keep_models:
                     self._keep(cell, lambda folder: shutil.copytree(adapter, folder, dirs_exist_ok=True))
         elif self.config.keep_models:
-            self._keep(cell, lambda folder: bench.weights.save(model, folder))
+            self._keep(cell, lambda folder: bench.slot.save(model, folder))
         if self.config.keep_models:
             # Relative to the results folder, which may be moved.
             record.tags({"model.folder": f"models/{cell.key}"})

@@ -48,9 +48,10 @@ def write_embedding(cells: Sequence[Cell], store: Store) -> list[Path]:
         if adapter is None:
             raise UserError(f"study embedding compares soft prompts, but {cell.row} trains the weights: name another.")
         bench = Workbench(cell.workplace)
-        model, _ = bench.weights.base()
-        made = [embed("base", bench, model)]
-        made.append(embed(cell.choice.method.title, bench, bench.weights.restore(cell.choice.build({}), adapter)))
+        with bench.slot.lent(BASE) as model:
+            made = [embed("base", bench, model)]
+        with bench.slot.restored(cell.choice.build({}), adapter) as model:
+            made.append(embed(cell.choice.method.title, bench, model))
         for one in made:
             place = {"task": cell.workplace.data.task.name, "model": cell.workplace.model.spec.name}
             facts = {**place, "seed": cell.workplace.seed, "row": one.title}

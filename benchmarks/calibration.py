@@ -45,7 +45,7 @@ LOWER_IS_BETTER = ("forget",)
 
 
 @dataclass(frozen=True)
-class Found:
+class Result:
     """One number of the simulation, in percent (or None where the rules claim nothing).
 
     Attributes:
@@ -62,7 +62,7 @@ class Found:
     runs: int
 
 
-def calibrate(runs: int, generator: np.random.Generator) -> Iterator[Found]:
+def calibrate(runs: int, generator: np.random.Generator) -> Iterator[Result]:
     """All numbers, one by one."""
     for examples in EXAMPLES:
         for seeds in SEEDS:
@@ -76,13 +76,13 @@ def calibrate(runs: int, generator: np.random.Generator) -> Iterator[Found]:
         for seeds in SEEDS:
             for examples in EXAMPLES:
                 smallest = _smallest_found(float(spread), seeds, examples, runs, generator)
-                yield Found("power", "accuracy", spread, seeds, examples, smallest, runs)
+                yield Result("power", "accuracy", spread, seeds, examples, smallest, runs)
                 planned = detectable_difference(seeds, examples, METHODS, float(spread))
                 shown = None if planned is None else 100 * planned
-                yield Found("planned power", "accuracy", spread, seeds, examples, shown, 0)
+                yield Result("planned power", "accuracy", spread, seeds, examples, shown, 0)
 
 
-def _coverage(spread: str, seeds: int, examples: int, runs: int, generator: np.random.Generator) -> Iterator[Found]:
+def _coverage(spread: str, seeds: int, examples: int, runs: int, generator: np.random.Generator) -> Iterator[Result]:
     forget, retain = KINDS[spread]
     truth = {"retain": retain.expected, "trade-off": true_trade_off(forget, retain)}
     hits = dict.fromkeys(truth, 0)
@@ -92,12 +92,12 @@ def _coverage(spread: str, seeds: int, examples: int, runs: int, generator: np.r
             low, high = interval(scores[metric])
             hits[metric] += low <= value <= high
     for metric, hit in hits.items():
-        yield Found("coverage", metric, spread, seeds, examples, 100 * hit / runs, runs)
+        yield Result("coverage", metric, spread, seeds, examples, 100 * hit / runs, runs)
 
 
 def _false_positives(
     spread: str, seeds: int, examples: int, runs: int, generator: np.random.Generator
-) -> Iterator[Found]:
+) -> Iterator[Result]:
     hits = {"retain": 0, "trade-off": 0, "compare": 0}
     for _ in range(runs):
         # Two runs of six methods, all alike, on the same examples.
@@ -107,7 +107,7 @@ def _false_positives(
             hits[metric] += _any_called_worse([scores[metric] for scores in first])
         hits["compare"] += bool(surely_below_zero(_losses(first, second)))
     for metric, hit in hits.items():
-        yield Found("false positives", metric, spread, seeds, examples, 100 * hit / runs, runs)
+        yield Result("false positives", metric, spread, seeds, examples, 100 * hit / runs, runs)
 
 
 def _any_called_worse(scores: list[Score]) -> bool:
@@ -132,7 +132,7 @@ def _losses(first: list[dict[str, Score]], second: list[dict[str, Score]]) -> di
     return losses
 
 
-def _over_tasks(spread: str, seeds: int, examples: int, runs: int, generator: np.random.Generator) -> Iterator[Found]:
+def _over_tasks(spread: str, seeds: int, examples: int, runs: int, generator: np.random.Generator) -> Iterator[Result]:
     """Methods on several tasks: intervals of the mean rank where all differ, and claims where all are equal."""
     steps = [Seeds(0.3 + 0.08 * number, KINDS[spread][1].spread) for number in range(METHODS)]
     covered = claimed = 0
@@ -141,8 +141,8 @@ def _over_tasks(spread: str, seeds: int, examples: int, runs: int, generator: np
         covered += sum(one.ranks[0] <= METHODS - int(one.name) <= one.ranks[1] for one in apart)
         equal = pairs_over([accuracies([KINDS[spread][1]] * METHODS, seeds, examples, generator) for _ in range(TASKS)])
         claimed += any(pair.significant for pair in equal)
-    yield Found("coverage", "mean rank", spread, seeds, examples, 100 * covered / (runs * METHODS), runs)
-    yield Found("false positives", "over tasks", spread, seeds, examples, 100 * claimed / runs, runs)
+    yield Result("coverage", "mean rank", spread, seeds, examples, 100 * covered / (runs * METHODS), runs)
+    yield Result("false positives", "over tasks", spread, seeds, examples, 100 * claimed / runs, runs)
 
 
 def _smallest_found(
@@ -170,7 +170,7 @@ def _smallest_found(
     return 100 * (low + high) / 2
 
 
-def to_markdown(found: list[Found], note: str) -> str:
+def to_markdown(found: list[Result], note: str) -> str:
     """One table: a line per kind of number and scatter between seeds, a column per number of seeds and examples."""
     columns = [(seeds, examples) for seeds in SEEDS for examples in EXAMPLES]
     heads = [f"{seeds} seed{'s' if seeds > 1 else ''}, {examples}" for seeds, examples in columns]
@@ -196,7 +196,7 @@ TITLES = {
 }
 
 
-def _ordered(found: list[Found]) -> list[Found]:
+def _ordered(found: list[Result]) -> list[Result]:
     order = list(TITLES)
     return sorted(found, key=lambda one: order.index((one.what, one.metric)))
 

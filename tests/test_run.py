@@ -182,18 +182,18 @@ def check_answers(model: Any, recorded: pd.DataFrame) -> None:
 def test_interrupted_run_continues_with_the_cell_it_was_in(
     command: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from unlearnbench.cell.workbench import Workbench
+    from unlearnbench.cell.trainer import Trainer
 
-    original = Workbench.unlearn
+    original = Trainer.unlearn
     calls = []
 
-    def interrupted(self: Workbench, method: Any, *rest: Any) -> Any:
+    def interrupted(self: Trainer, method: Any, *rest: Any) -> Any:
         calls.append(method.name)
         if len(calls) == 4:
             raise KeyboardInterrupt
         return original(self, method, *rest)
 
-    monkeypatch.setattr(Workbench, "unlearn", interrupted)
+    monkeypatch.setattr(Trainer, "unlearn", interrupted)
     stopped = invoke(*command, "--methods", "ga,rl")
     assert stopped.exit_code == 130
     assert "continues where this run stopped" in stopped.output

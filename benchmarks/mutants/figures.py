@@ -12,7 +12,7 @@ from benchmarks.mutants.sample import Mutant
 from benchmarks.mutants.trial import SURVIVED
 from unlearnbench.storage.whole import write_whole
 
-Found = dict[str, Any]
+Judged = dict[str, Any]
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Figures:
 
     file: Path
     commit: str = ""
-    mutants: list[Found] = field(default_factory=list)
+    mutants: list[Judged] = field(default_factory=list)
     equal: dict[str, str] = field(default_factory=dict)
     open: dict[str, str] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ def name_of(mutant: Mutant) -> str:
 
 def page_lines(figures: Figures) -> str:
     """The score by room, and every survivor with its reason."""
-    rooms: dict[str, list[Found]] = defaultdict(list)
+    rooms: dict[str, list[Judged]] = defaultdict(list)
     for found in figures.mutants:
         if found["name"] not in figures.equal:
             rooms[found["room"]].append(found)
@@ -76,7 +76,7 @@ def page_lines(figures: Figures) -> str:
     return "\n".join(lines)
 
 
-def _row(room: str, judged: list[Found]) -> str:
+def _row(room: str, judged: list[Judged]) -> str:
     noticed = sum(found["outcome"] != SURVIVED for found in judged)
     return f"| {room} | {len(judged)} | {noticed} | {100 * noticed / max(len(judged), 1):.0f} % |"
 

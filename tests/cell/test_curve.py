@@ -13,7 +13,7 @@ from tests.conftest import invoke, opt_tokenizer, tiny_opt
 from tests.leaderboard.entries import ENTRIES, entry
 from unlearnbench.cell.cell import Cell
 from unlearnbench.cell.curve import due_steps, sizes
-from unlearnbench.cell.workbench import Trained, Workbench
+from unlearnbench.cell.trainer import Trained, Trainer
 from unlearnbench.config import build_config
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.training import Progress
@@ -63,13 +63,13 @@ def make_cell(tmp_path: Path, data_folder: Path) -> MakeCell:
 
 def trained(
     cell: Cell, checkpoints: Checkpoints | None = None, on_step: Callable[[Progress], None] = nothing
-) -> tuple[dict[str, torch.Tensor], Trained, Workbench]:
+) -> tuple[dict[str, torch.Tensor], Trained, Trainer]:
     """The weights (or the prompt) that the method makes, facts about the training, and where it took place."""
     assert cell.choice is not None
-    bench = Workbench(cell.workplace)
-    with bench.unlearn(cell.choice.build({}), on_step, checkpoints) as (model, facts):
+    trainer = Trainer(cell.scenario)
+    with trainer.unlearn(cell.choice.build({}), on_step, checkpoints) as (model, facts):
         state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-        return (state if model.prompt is None else {"prompt": model.prompt.clone()}), facts, bench
+        return (state if model.prompt is None else {"prompt": model.prompt.clone()}), facts, trainer
 
 
 def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
@@ -105,19 +105,19 @@ def test_training_ends_with_the_same_bits_and_the_curve_survives_a_stop(
 def test_points_are_what_plain_transformers_predicts_then(make_cell: MakeCell) -> None:
     cell = make_cell("ga-gd", 8)
     found: dict[int, tuple[float, float]] = {}
-    rows = cell.workplace.data.splits
+    rows = cell.scenario.data.splits
 
-    def plainly(bench: Workbench, progress: Progress) -> None:
+    def plainly(trainer: Trainer, progress: Progress) -> None:
         if progress.step not in (32, 64, 96, 128):
             return
-        assert bench.slot._model is not None
-        network = bench.slot._model.network
+        assert trainer.slot._model is not None
+        network = trainer.slot._model.network
         modes = [(module, module.training) for module in network.modules()]
         network.eval()
         shares = []
         for examples in (rows.train_forget, rows.train_retain):
             right = 0
-            for row in bench.encoder.encode(examples):
+            for row in trainer.encoder.encode(examples):
                 with torch.no_grad():
                     best = network(torch.tensor([row.ids])).logits[0].argmax(-1).tolist()
                 right += tuple(best[row.answer_start - 1 : -1]) == row.answer
@@ -127,8 +127,8 @@ def test_points_are_what_plain_transformers_predicts_then(make_cell: MakeCell) -
         found[progress.step] = (shares[0], shares[1])
 
     assert cell.choice is not None
-    bench = Workbench(cell.workplace)
-    with bench.unlearn(cell.choice.build({}), lambda progress: plainly(bench, progress)) as (_, facts):
+    trainer = Trainer(cell.scenario)
+    with trainer.unlearn(cell.choice.build({}), lambda progress: plainly(trainer, progress)) as (_, facts):
         assert {point.step: (point.forget_accuracy, point.retain_accuracy) for point in facts.curve[1:]} == found
 
 

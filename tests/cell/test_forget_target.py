@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import TEXTS, invoke
 from unlearnbench.cell.cell import Cell
 from unlearnbench.cell.evaluation import Evaluator
-from unlearnbench.cell.workbench import NothingToForgetError, Workbench
+from unlearnbench.cell.trainer import NothingToForgetError, Trainer
 from unlearnbench.config import build_config
 from unlearnbench.contract.objective import SUPPRESSION
 from unlearnbench.contract.rows import BASE, RETRAIN
@@ -66,7 +66,7 @@ def test_oracle_is_the_retrained_models_accuracy_on_the_training_rows_that_tunin
 ) -> None:
     found = cells(data, model_folder, forget_target="oracle")
     assert list(found) == ["vanilla", "base", "retrain", "ga"], "the retrained model is needed"
-    bench = Workbench(found["ga"].workplace)
+    trainer = Trainer(found["ga"].scenario)
     read: set[str] = set()
     original = Evaluator.evaluate
 
@@ -75,33 +75,33 @@ def test_oracle_is_the_retrained_models_accuracy_on_the_training_rows_that_tunin
         return original(self, model, examples)
 
     monkeypatch.setattr(Evaluator, "evaluate", spy)
-    scale = bench.forget_scale()
+    scale = trainer.forget_scale()
     assert read == {"train_forget"}, "no test row is looked at"
-    evaluator = bench.evaluators[found["ga"].workplace.data.task.name]
-    rows = found["ga"].workplace.data.splits.train_forget
-    with bench.slot.lent(RETRAIN) as model:
+    evaluator = trainer.evaluators[found["ga"].scenario.data.task.name]
+    rows = found["ga"].scenario.data.splits.train_forget
+    with trainer.slot.lent(RETRAIN) as model:
         retrained = evaluator.evaluate(model, rows)
-    with bench.slot.lent(BASE) as model:
+    with trainer.slot.lent(BASE) as model:
         base = evaluator.evaluate(model, rows)
     assert retrained.accuracy == 0.5
     assert base.accuracy == 1
     assert (scale.target, scale.distance) == (0.5, 0.5)
-    assert bench.forget_scale() is scale, "measured once"
+    assert trainer.forget_scale() is scale, "measured once"
 
 
 def test_chance_is_known_and_zero_asks_no_model(data: Path, model_folder: Path) -> None:
-    chance = Workbench(cells(data, model_folder, forget_target="chance")["ga"].workplace).forget_scale()
+    chance = Trainer(cells(data, model_folder, forget_target="chance")["ga"].scenario).forget_scale()
     assert (chance.target, chance.distance) == (0.5, 0.5)
-    bench = Workbench(cells(data, model_folder)["ga"].workplace)
-    assert bench.forget_scale() is SUPPRESSION
-    assert bench.slot._row is None
+    trainer = Trainer(cells(data, model_folder)["ga"].scenario)
+    assert trainer.forget_scale() is SUPPRESSION
+    assert trainer.slot._row is None
 
 
 def test_without_a_difference_there_is_nothing_to_tune_towards(tmp_path: Path, model_folder: Path) -> None:
     data = written(tmp_path / "alike", ("positive", "positive"))
-    bench = Workbench(cells(data, model_folder, forget_target="oracle")["ga"].workplace)
+    trainer = Trainer(cells(data, model_folder, forget_target="oracle")["ga"].scenario)
     with pytest.raises(NothingToForgetError, match=r"answers 100.0% of 8 training forget examples, and .* 100.0%"):
-        bench.forget_scale()
+        trainer.forget_scale()
 
 
 @pytest.mark.slow
@@ -158,14 +158,14 @@ def test_target_that_could_not_be_had_fails_all_methods_at_once(
     data = written(tmp_path / "alike", ("positive", "positive"))
     given = settings(data, model_folder, methods=["ga", "rl"], forget_target="oracle", jobs=1)
     (tmp_path / "run.yaml").write_text(json.dumps(given), encoding="utf-8")
-    asked: list[Workbench] = []
-    original = Workbench.forget_scale
+    asked: list[Trainer] = []
+    original = Trainer.forget_scale
 
-    def spy(self: Workbench, *arguments: Any) -> Any:
+    def spy(self: Trainer, *arguments: Any) -> Any:
         asked.append(self)
         return original(self, *arguments)
 
-    monkeypatch.setattr(Workbench, "forget_scale", spy)
+    monkeypatch.setattr(Trainer, "forget_scale", spy)
     found = invoke("run", "--config", tmp_path / "run.yaml", "--results", tmp_path / "results")
     assert found.exit_code == 1
     assert len(asked) == 1

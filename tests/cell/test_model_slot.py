@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from tests.conftest import gpt2_tokenizer, tiny_gpt2, tiny_opt
 from unlearnbench.cell import model_slot
 from unlearnbench.cell.cell import Cell
-from unlearnbench.cell.workbench import Workbench
+from unlearnbench.cell.trainer import Trainer
 from unlearnbench.config import build_config
 from unlearnbench.contract.method import Method
 from unlearnbench.contract.rows import BASE, VANILLA
@@ -39,10 +40,10 @@ def cell_of(method: str, model: Path, data: Path, checkpointing: bool = False, c
     return cell
 
 
-def prepared(method: str, model: Path, data: Path, **options: Any) -> tuple[Workbench, Method]:
+def prepared(method: str, model: Path, data: Path, **options: Any) -> tuple[Trainer, Method]:
     cell = cell_of(method, model, data, **options)
     assert cell.choice is not None
-    return Workbench(cell.workplace), cell.choice.build({})
+    return Trainer(cell.scenario), cell.choice.build({})
 
 
 def settled(network: torch.nn.Module) -> bool:
@@ -59,8 +60,8 @@ def silent(progress: Progress) -> None:
     """Does nothing after a step."""
 
 
-def base_state(bench: Workbench) -> list[torch.Tensor]:
-    with bench.slot.lent(BASE) as model:
+def base_state(trainer: Trainer) -> list[torch.Tensor]:
+    with trainer.slot.lent(BASE) as model:
         return state(model.network)
 
 
@@ -70,73 +71,73 @@ def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
 
 @pytest.mark.parametrize("method", ["ga", "spul"])
 def test_training_leaves_no_gradients_and_no_modes_behind(method: str, model_folder: Path, data_folder: Path) -> None:
-    bench, made = prepared(method, model_folder, data_folder)
-    with bench.unlearn(made, silent) as (model, _):
+    trainer, made = prepared(method, model_folder, data_folder)
+    with trainer.unlearn(made, silent) as (model, _):
         assert settled(model.network), "before it is judged"
-    network, before = model.network, base_state(bench)
+    network, before = model.network, base_state(trainer)
 
     def stop(progress: Progress) -> None:
         assert settled(network) == (method == "spul")
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), bench.unlearn(made, stop):
+    with pytest.raises(KeyboardInterrupt), trainer.unlearn(made, stop):
         pass
     assert settled(network)
     assert same(before, state(network)) == (method == "spul")
-    assert same(before, base_state(bench)), "put back after a training that failed"
+    assert same(before, base_state(trainer)), "put back after a training that failed"
 
 
 def test_error_after_a_training_returns_the_network(model_folder: Path, data_folder: Path) -> None:
-    bench, made = prepared("ga", model_folder, data_folder)
-    before = base_state(bench)
-    with pytest.raises(ZeroDivisionError), bench.unlearn(made, silent):
+    trainer, made = prepared("ga", model_folder, data_folder)
+    before = base_state(trainer)
+    with pytest.raises(ZeroDivisionError), trainer.unlearn(made, silent):
         raise ZeroDivisionError
-    assert same(before, base_state(bench))
+    assert same(before, base_state(trainer))
 
 
 def test_soft_prompt_is_a_view_on_the_base_model(model_folder: Path, data_folder: Path, tmp_path: Path) -> None:
-    bench, made = prepared("spul", model_folder, data_folder)
-    with bench.slot.lent(BASE) as base:
+    trainer, made = prepared("spul", model_folder, data_folder)
+    with trainer.slot.lent(BASE) as base:
         before = state(base.network)
-    with bench.unlearn(made, silent) as (prompted, _):
+    with trainer.unlearn(made, silent) as (prompted, _):
         assert prompted.prompt is not None
         assert base.prompt is None
         assert prompted.network is base.network
-        bench.slot.save(prompted, tmp_path / "adapter")
-        expected = bench.training_accuracies(prompted)
-    with bench.slot.lent(BASE) as again:
+        trainer.slot.save(prompted, tmp_path / "adapter")
+        expected = trainer.training_accuracies(prompted)
+    with trainer.slot.lent(BASE) as again:
         assert again is base
         assert same(before, state(base.network))
-    with bench.slot.restored(made, tmp_path / "adapter") as restored:
+    with trainer.slot.restored(made, tmp_path / "adapter") as restored:
         assert restored.prompt is not None
         assert torch.equal(restored.prompt, prompted.prompt)
-        assert bench.training_accuracies(restored) == expected
+        assert trainer.training_accuracies(restored) == expected
 
 
 def test_weights_that_were_trained_are_put_back_bit_for_bit(
     model_folder: Path, data_folder: Path, tmp_path: Path
 ) -> None:
-    bench, made = prepared("ga", model_folder, data_folder)
-    before = base_state(bench)
-    with bench.unlearn(made, silent) as (model, _):
+    trainer, made = prepared("ga", model_folder, data_folder)
+    before = base_state(trainer)
+    with trainer.unlearn(made, silent) as (model, _):
         trained = state(model.network)
         assert not same(before, trained)
-        bench.slot.save(model, tmp_path / "model")
+        trainer.slot.save(model, tmp_path / "model")
     for _ in range(2):
-        with bench.slot.restored(made, tmp_path / "model") as model:
+        with trainer.slot.restored(made, tmp_path / "model") as model:
             assert same(trained, state(model.network))
-        assert same(before, base_state(bench))
-    with bench.slot.lent(VANILLA) as model:
+        assert same(before, base_state(trainer))
+    with trainer.slot.lent(VANILLA) as model:
         assert not same(before, state(model.network))
-    assert same(before, base_state(bench))
+    assert same(before, base_state(trainer))
 
 
 def test_weights_that_could_not_be_read_whole_are_read_again(
     model_folder: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench, made = prepared("ga", model_folder, data_folder)
-    before = base_state(bench)
-    with bench.unlearn(made, silent):
+    trainer, made = prepared("ga", model_folder, data_folder)
+    before = base_state(trainer)
+    with trainer.unlearn(made, silent):
         pass
 
     def half(network: torch.nn.Module, folder: Path) -> None:
@@ -146,62 +147,63 @@ def test_weights_that_could_not_be_read_whole_are_read_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(model_slot, "restore_weights", half)
-        with pytest.raises(OSError, match="the disk does not answer"), bench.slot.lent(BASE):
+        with pytest.raises(OSError, match="the disk does not answer"), trainer.slot.lent(BASE):
             pass
-    assert same(before, base_state(bench))
+    assert same(before, base_state(trainer))
 
 
 def test_only_one_block_has_the_network(model_folder: Path, data_folder: Path, tmp_path: Path) -> None:
-    bench, made = prepared("ga", model_folder, data_folder)
+    trainer, made = prepared("ga", model_folder, data_folder)
     refused = "can't be lent before the block ends"
-    with bench.unlearn(made, silent) as (model, _):
+    with trainer.unlearn(made, silent) as (model, _):
         trained = state(model.network)
-        for block in (
-            bench.slot.lent(BASE),
-            bench.slot.lent(VANILLA),
-            bench.slot.brought(None),
-            bench.slot.restored(made, tmp_path),
-            bench.unlearn(made, silent),
-        ):
+        blocks: tuple[AbstractContextManager[object], ...] = (
+            trainer.slot.lent(BASE),
+            trainer.slot.lent(VANILLA),
+            trainer.slot.brought(None),
+            trainer.slot.restored(made, tmp_path),
+            trainer.unlearn(made, silent),
+        )
+        for block in blocks:
             with pytest.raises(RuntimeError, match=refused), block:
                 pass
         assert same(trained, state(model.network))
-    with bench.slot.lent(BASE), pytest.raises(RuntimeError, match=refused), bench.slot.lent(BASE):
+    with trainer.slot.lent(BASE), pytest.raises(RuntimeError, match=refused), trainer.slot.lent(BASE):
         pass
-    assert not same(trained, base_state(bench)), "the refused blocks did not keep the network"
+    assert not same(trained, base_state(trainer)), "the refused blocks did not keep the network"
 
 
 @pytest.mark.parametrize("known", [False, True])
 def test_asking_for_the_base_models_accuracy_never_changes_the_model_that_was_trained(
     known: bool, model_folder: Path, data_folder: Path
 ) -> None:
-    bench, made = prepared("ga", model_folder, data_folder, curve_points=0)
-    expected = bench.base_accuracies() if known else None
-    with bench.unlearn(made, silent) as (model, _):
+    trainer, made = prepared("ga", model_folder, data_folder, curve_points=0)
+    expected = trainer.base_accuracies() if known else None
+    with trainer.unlearn(made, silent) as (model, _):
         trained = state(model.network)
         if known:
-            assert bench.base_accuracies() == expected
+            assert trainer.base_accuracies() == expected
         else:
             with pytest.raises(RuntimeError, match="can't be lent"):
-                bench.base_accuracies()
+                trainer.base_accuracies()
         assert same(trained, state(model.network))
 
 
 def test_predicting_leaves_the_modes_as_they_were(model_folder: Path, data_folder: Path) -> None:
-    bench, _ = prepared("ga", model_folder, data_folder)
-    with bench.slot.lent(BASE) as model:
+    trainer, _ = prepared("ga", model_folder, data_folder)
+    with trainer.slot.lent(BASE) as model:
         modules = list(model.network.modules())
-        modules[3].train()
-        bench.training_accuracies(model)
-        assert [module.training for module in modules] == [module is modules[3] for module in modules]
+        modules[2].training = True
+        trainer.training_accuracies(model)
+        assert [module.training for module in modules] == [module is modules[2] for module in modules]
 
 
 @pytest.mark.parametrize(("method", "sees"), [("ga", False), ("rl", False), ("ga-gd", True)])
 def test_retain_rows_are_encoded_for_methods_that_see_them(
     method: str, sees: bool, model_folder: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench, made = prepared(method, model_folder, data_folder)
-    bench.base_accuracies()  # judging reads rows of both sets, whatever the method sees
+    trainer, made = prepared(method, model_folder, data_folder)
+    trainer.base_accuracies()  # judging reads rows of both sets, whatever the method sees
     encoded: set[str] = set()
     original = Encoder.encode
 
@@ -210,9 +212,9 @@ def test_retain_rows_are_encoded_for_methods_that_see_them(
         return original(self, examples, *more, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Encoder, "encode", spy)
-    with bench.unlearn(made, silent):
+    with trainer.unlearn(made, silent):
         pass
-    splits = bench.workplace.data.splits
+    splits = trainer.scenario.data.splits
     assert {example.prompt for example in splits.train_forget} <= encoded
     assert bool(encoded & {example.prompt for example in splits.train_retain}) == sees
 
@@ -231,11 +233,11 @@ def test_frozen_weights_drop_nothing_out_under_gradient_checkpointing(
     base = plain.slot.made(BASE)
     with plain.unlearn(made, silent) as (expected, _):
         pass
-    bench, made = prepared("spul", tmp_path / family, data_folder, checkpointing=True)
+    trainer, made = prepared("spul", tmp_path / family, data_folder, checkpointing=True)
     # The base model is trained with dropout, which checkpointing draws otherwise: the same one for both.
-    with bench.slot.lent(BASE) as model:
+    with trainer.slot.lent(BASE) as model:
         restore_weights(model.network, base.folder)
-    with bench.unlearn(made, silent) as (found, facts):
+    with trainer.unlearn(made, silent) as (found, facts):
         pass
     assert expected.prompt is not None
     assert found.prompt is not None

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from unlearnbench.cell import tuning
 from unlearnbench.cell.cell import Cell
+from unlearnbench.cell.trainer import Trainer
 from unlearnbench.cell.trial_folders import TrialFolders
-from unlearnbench.cell.workbench import Workbench
 from unlearnbench.config import RunConfig, build_config
 from unlearnbench.grid.display import LogDisplay
 from unlearnbench.grid.grid import build_grid
@@ -65,8 +65,8 @@ def test_trials_of_a_helper_are_used(
     helper, cell = prepared(configured(tmp_path / "helped"))
     assert [helper.help([cell]) for _ in range(TRIALS)] == [True] * (TRIALS - 1) + [False], "all but the first"
     trained: list[object] = []
-    unlearn = Workbench.unlearn
-    monkeypatch.setattr(Workbench, "unlearn", lambda *given: trained.append(given[1]) or unlearn(*given))
+    unlearn = Trainer.unlearn
+    monkeypatch.setattr(Trainer, "unlearn", lambda *given: trained.append(given[1]) or unlearn(*given))
     helped, cell = prepared(configured(tmp_path / "helped"))
     assert run(helped, cell).done == 1
     assert len(trained) == 1
@@ -95,8 +95,8 @@ def test_helper_leaves_alone_what_another_process_is_training(
         asked.append(other.help([cell]))
 
     assert cell.choice is not None
-    bench = Workbench(cell.workplace)
-    folders = TrialFolders(cell, cell.choice, bench, helper.store, while_training)
+    trainer = Trainer(cell.scenario)
+    folders = TrialFolders(cell, cell.choice, trainer, helper.store, while_training)
     folders.run(cell.choice.defaults, lambda: None, keeps=lambda result: True)
     assert asked[: TRIALS - 1] == [True] * (TRIALS - 1)
     assert not any(asked[TRIALS - 1 :])
@@ -130,7 +130,7 @@ def test_helper_that_fails_leaves_the_error_to_the_process_that_runs_the_cell(
     def fail(*given: object) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr(Workbench, "unlearn", fail)
+    monkeypatch.setattr(Trainer, "unlearn", fail)
     helper, cell = prepared(configured(tmp_path / "results"))
     assert not helper.help([cell])
     runner, cell = prepared(configured(tmp_path / "results"))
@@ -147,7 +147,7 @@ def test_diverged_trial_of_a_helper_is_recorded_as_such(
 
     helper, cell = prepared(configured(tmp_path / "results"))
     with monkeypatch.context() as patched:
-        patched.setattr(Workbench, "unlearn", diverge)
+        patched.setattr(Trainer, "unlearn", diverge)
         assert [helper.help([cell]) for _ in range(TRIALS)] == [True] * (TRIALS - 1) + [False]
     runner, cell = prepared(configured(tmp_path / "results"))
     assert run(runner, cell).done == 1
@@ -160,8 +160,8 @@ def test_trial_that_is_done_is_not_trained_again_if_its_process_dies_before_the_
 ) -> None:
     config = configured(tmp_path / "results")
     trained: list[object] = []
-    unlearn = Workbench.unlearn
-    monkeypatch.setattr(Workbench, "unlearn", lambda *given: trained.append(given[1]) or unlearn(*given))
+    unlearn = Trainer.unlearn
+    monkeypatch.setattr(Trainer, "unlearn", lambda *given: trained.append(given[1]) or unlearn(*given))
 
     def die(*given: object) -> None:
         raise KeyboardInterrupt
@@ -182,7 +182,7 @@ def test_trial_that_is_done_is_not_trained_again_if_its_process_dies_before_the_
 def test_only_the_best_model_is_kept_and_every_result(configured: Callable[[Path], RunConfig], tmp_path: Path) -> None:
     runner, cell = prepared(configured(tmp_path / "results"))
     assert cell.choice is not None
-    folders = TrialFolders(cell, cell.choice, Workbench(cell.workplace), runner.store, lambda progress: None)
+    folders = TrialFolders(cell, cell.choice, Trainer(cell.scenario), runner.store, lambda progress: None)
     several = [{**cell.choice.defaults, "learning_rate": rate} for rate in (1e-3, 2e-3, 3e-3)]
     for values, keeps in zip(several, (True, False, True), strict=True):
         done, before = folders.run(values, lambda: None, keeps=lambda result, keeps=keeps: keeps)  # type: ignore[misc]

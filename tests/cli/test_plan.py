@@ -33,7 +33,7 @@ def shown(cells: list[Cell], todo: dict[str, float], failed: set[str]) -> str:
     """The table on 80 columns, without its lines and with each space once."""
     console = Console(width=80)
     with console.capture() as captured:
-        console.print(plan_table(cells, todo, failed, Estimator(cells[0].workplace.config)))
+        console.print(plan_table(cells, todo, failed, Estimator(cells[0].scenario.config)))
     text = captured.get()
     lines = [line for line in text.splitlines() if line.startswith("│")]
     assert all(len(line) <= 80 and line.endswith("│") for line in lines)

@@ -14,7 +14,7 @@ from rich.console import Console
 from tests.conftest import invoke
 from tests.survival.processes import exit_code, finished_runs, results_of, start
 from unlearnbench.cell.cell import Cell
-from unlearnbench.cell.workbench import Workbench
+from unlearnbench.cell.trainer import Trainer
 from unlearnbench.config import build_config
 from unlearnbench.engine.training import DivergedError
 from unlearnbench.grid.display import LogDisplay
@@ -54,7 +54,7 @@ def method_cells(settings: dict[str, Any], **changed: Any) -> list[Cell]:
 
 
 def leaders(cells: list[Cell]) -> list[int | None]:
-    return [None if cell.leader is None else cell.leader.workplace.seed for cell in cells]
+    return [None if cell.leader is None else cell.leader.scenario.seed for cell in cells]
 
 
 def methods(results: Path) -> dict[int | None, Entry]:
@@ -141,13 +141,13 @@ def test_values_of_a_leader_that_is_tuned_anew_are_trained_anew(
 
     with monkeypatch.context() as patched:
         unlearned: list[int] = []
-        evaluate = Workbench.evaluate_all
+        evaluate = Trainer.evaluate_all
 
-        def evaluate_all(bench: Workbench, model: Any) -> Any:
-            unlearned.append(bench.workplace.seed)
-            return killed() if unlearned.count(1) == 2 else evaluate(bench, model)
+        def evaluate_all(trainer: Trainer, model: Any) -> Any:
+            unlearned.append(trainer.scenario.seed)
+            return killed() if unlearned.count(1) == 2 else evaluate(trainer, model)
 
-        patched.setattr(Workbench, "evaluate_all", evaluate_all)
+        patched.setattr(Trainer, "evaluate_all", evaluate_all)
         assert invoke(*command, "--seeds", "0,1", "--results", results).exit_code == 130
     store = Store(results)
     ((search, _),) = store.tuned_seeds().items()
@@ -167,15 +167,15 @@ def test_first_seed_that_fails_takes_the_others_along_until_it_is_tried_again(
     command: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = tmp_path / "results"
-    unlearn = Workbench.unlearn
+    unlearn = Trainer.unlearn
 
-    def diverges(bench: Workbench, *given: Any) -> Any:
-        if bench.workplace.seed == 0:
+    def diverges(trainer: Trainer, *given: Any) -> Any:
+        if trainer.scenario.seed == 0:
             raise DivergedError("loss nan")
-        return unlearn(bench, *given)
+        return unlearn(trainer, *given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Workbench, "unlearn", diverges)
+        patched.setattr(Trainer, "unlearn", diverges)
         failed = invoke(*command, "--seeds", "0,1", "--results", results)
     assert failed.exit_code == 1
     reason = "seed 1 / ga: its values are those of seed 0, which has none: all 3 trials diverged"
@@ -204,7 +204,7 @@ def test_leader_that_failed_is_tried_again_before_its_followers(
         raise DivergedError("loss nan")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Workbench, "unlearn", diverges)
+        patched.setattr(Trainer, "unlearn", diverges)
         assert invoke(*command, "--seeds", "0,1", "--results", results).exit_code == 1
     later = invoke(*command, "--seeds", "0,1,2", "--results", results)
     assert later.exit_code == 1, "seed 2 is new, but there are no values for it"

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from tests.conftest import ToyTask, gpt2_tokenizer, tiny_opt
 from unlearnbench.cell import identify
-from unlearnbench.cell.cell import Cell, Workplace
+from unlearnbench.cell.cell import Cell, Scenario
 from unlearnbench.config import RunConfig
 from unlearnbench.contract.hyperparameters import Choice, Hyperparameter, LogUniform, declared
 from unlearnbench.contract.metrics import Metric, Predictions
@@ -162,8 +162,8 @@ def facets(config: RunConfig, known: Registry | None = None) -> dict[str, object
     """Keys of the caches, trainings and results of the first and the last cell."""
     vanilla, *_, cell = build_grid(config, known or registry())
     return {
-        BASE: digest(cell.workplace.base_id),
-        REFERENCES: cell.workplace.reference_key,
+        BASE: digest(cell.scenario.base_id),
+        REFERENCES: cell.scenario.reference_key,
         TRAINED: cell.training,
         CELL: cell.key,
         VANILLA: vanilla.key,
@@ -433,7 +433,7 @@ def test_two_copies_of_own_data_are_two_cells_and_share_the_base_model(
     cells = build_grid(configured(both), registry())
     assert len({cell.key for cell in cells}) == len(cells) == 6
     assert len({cell.training for cell in cells}) == 6
-    assert len({digest(cell.workplace.base_id) for cell in cells}) == 1
+    assert len({digest(cell.scenario.base_id) for cell in cells}) == 1
 
 
 def test_retrained_model_depends_only_on_retain_set_and_recipe(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -441,13 +441,13 @@ def test_retrained_model_depends_only_on_retain_set_and_recipe(settings: dict[st
         return {cell.row: cell for cell in build_grid(configured(settings | {"oracle": True} | changes), registry())}
 
     def weights(cells: Mapping[str, Cell]) -> str:
-        return digest(cells["retrain"].workplace.retrain_id.weights)
+        return digest(cells["retrain"].scenario.retrain_id.weights)
 
     before = cells()
     assert list(before) == ["vanilla", "base", "retrain", "spul"]
     assert before["retrain"].identity.table == before["spul"].identity.table
     assert len({cell.key for cell in before.values()}) == 4
-    assert weights(before) != digest(before["base"].workplace.base_id)
+    assert weights(before) != digest(before["base"].scenario.base_id)
     assert weights(cells(**{"base.learning_rate": 0.5})) != weights(before)
     assert weights(cells(seeds=(1,))) != weights(before)
     for split, same in (("train_forget", True), ("train_retain", False)):
@@ -455,7 +455,7 @@ def test_retrained_model_depends_only_on_retain_set_and_recipe(settings: dict[st
         kept = file.read_text(encoding="utf-8")
         file.write_text(kept.replace("again", "anew"), encoding="utf-8")
         after = cells()
-        assert digest(after["base"].workplace.base_id) != digest(before["base"].workplace.base_id)
+        assert digest(after["base"].scenario.base_id) != digest(before["base"].scenario.base_id)
         assert (weights(after) == weights(before)) is same
         assert after["retrain"].key != before["retrain"].key, "it stands beside another base model"
         file.write_text(kept, encoding="utf-8")
@@ -465,7 +465,7 @@ def test_four_bit_models_have_their_own_references_and_base_row(settings: dict[s
     keys = []
     for four_bit in (False, True):
         vanilla, base, _ = build_grid(configured(settings | {"model.frozen_4bit": four_bit}), registry())
-        keys.append((vanilla.key, base.key, base.workplace.reference_key, digest(base.workplace.base_id)))
+        keys.append((vanilla.key, base.key, base.scenario.reference_key, digest(base.scenario.base_id)))
     (vanilla, base, reference, weights), others = keys
     assert (vanilla, weights) == (others[0], others[3])
     assert base != others[1]
@@ -530,6 +530,6 @@ def test_order_of_rows_changes_the_base_model(settings: dict[str, Any], tmp_path
     turned = replace(splits, train_retain=splits.train_retain[::-1])
     config = configured(settings)
     model = resolve(ModelSpec("m", "M", "", settings["models"][0]))
-    keys = {digest(Workplace(model, TaskData(task, one), (), 0, config).base_id) for one in (splits, turned)}
+    keys = {digest(Scenario(model, TaskData(task, one), (), 0, config).base_id) for one in (splits, turned)}
     assert len(keys) == 2
     assert digest(ModelId(model.identity)) not in keys

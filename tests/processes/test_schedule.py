@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,10 +19,10 @@ class FakeChoice:
 
 @dataclass(frozen=True)
 class FakeCell:
-    """A cell of a setting; `key` also names its row."""
+    """A cell of a scenario; `key` also names its row."""
 
     key: str
-    workplace: object
+    scenario: object
     row: str = "ga"
     choice: FakeChoice | None = field(default_factory=FakeChoice)
     leader: Any = None
@@ -33,11 +32,18 @@ class FakeCell:
         return f"cell {self.key}"
 
 
-HERE, THERE = object(), object()
+@dataclass(frozen=True, eq=False)
+class FakeScenario:
+    """Equal to itself alone, as scenarios are."""
+
+    forget_target: str = "zero"
 
 
-def base(key: str, workplace: object) -> FakeCell:
-    return FakeCell(key, workplace, "base", None)
+HERE, THERE = FakeScenario(), FakeScenario()
+
+
+def base(key: str, scenario: object) -> FakeCell:
+    return FakeCell(key, scenario, "base", None)
 
 
 class Clock:
@@ -81,7 +87,7 @@ def test_cells_wait_for_their_base_model_and_the_longest_come_first() -> None:
 
 @pytest.mark.parametrize(("target", "waits"), [("oracle", True), ("zero", False)])
 def test_methods_wait_for_the_retrained_model_if_it_judges_them(target: str, waits: bool) -> None:
-    here = SimpleNamespace(forget_target=target)
+    here = FakeScenario(target)
     cells = FakeCell("retrain", here, "retrain"), FakeCell("ga", here)
     plan, _ = schedule(*cells, seconds={"retrain": 5, "ga": 1}, helps=False)
     assert key(plan.next(0)) == ("retrain", False)

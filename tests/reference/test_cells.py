@@ -32,7 +32,7 @@ from tests.conftest import (
 from tests.reference import plain
 from unlearnbench.cell.cell import Cell
 from unlearnbench.cell.evaluation import Evaluation
-from unlearnbench.cell.workbench import Workbench
+from unlearnbench.cell.trainer import Trainer
 from unlearnbench.config import build_config
 from unlearnbench.contract.model_spec import ModelSpec
 from unlearnbench.contract.rows import BASE, RETRAIN
@@ -219,25 +219,25 @@ def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def by_the_engine(case: Case) -> Outcome:
-    """Base stage, method and evaluation on the workbench that a run uses; a killed one begins with a new workbench."""
+    """Base stage, method and evaluation on the trainer that a run uses; a killed one begins with a new trainer."""
     cell = case.cell
     assert cell.choice is not None
     method = cell.choice.build(cell.choice.defaults)
-    bench = Workbench(cell.workplace)
+    trainer = Trainer(cell.scenario)
     if case.killed:
         with pytest.raises(KilledError):
-            bench.slot.made(BASE, dying(5))
-        bench = Workbench(cell.workplace)
-    with bench.slot.lent(BASE) as base:
-        start, base_scores = weights(base.network), bench.evaluate_all(base)[0]
+            trainer.slot.made(BASE, dying(5))
+        trainer = Trainer(cell.scenario)
+    with trainer.slot.lent(BASE) as base:
+        start, base_scores = weights(base.network), trainer.evaluate_all(base)[0]
     checkpoints = Checkpoints(case.folder.with_name(f"{case.folder.name}-checkpoints"), 0)
     if case.killed:
-        with pytest.raises(KilledError), bench.unlearn(method, dying(2), checkpoints):
+        with pytest.raises(KilledError), trainer.unlearn(method, dying(2), checkpoints):
             pass
-        bench = Workbench(cell.workplace)
+        trainer = Trainer(cell.scenario)
     losses: list[float] = []
     dtypes: list[torch.dtype] = []
-    with bench.slot.lent(BASE) as base:
+    with trainer.slot.lent(BASE) as base:
         modules = dict(base.network.named_modules())
     layer = next(module for name, module in modules.items() if name.endswith(TARGETS[case.family][0]))
 
@@ -246,10 +246,10 @@ def by_the_engine(case: Case) -> Outcome:
             dtypes.append(output.dtype)
 
     handle = layer.register_forward_hook(record)
-    with bench.unlearn(method, lambda progress: losses.append(progress.loss), checkpoints) as (model, _):
+    with trainer.unlearn(method, lambda progress: losses.append(progress.loss), checkpoints) as (model, _):
         handle.remove()
         trained = weights(model.network) if model.prompt is None else {"prompt": model.prompt}
-        return Outcome(start, base_scores, trained, losses, bench.evaluate_all(model)[0], tuple(dtypes))
+        return Outcome(start, base_scores, trained, losses, trainer.evaluate_all(model)[0], tuple(dtypes))
 
 
 def by_the_reference(case: Case) -> Outcome:
@@ -354,24 +354,24 @@ def test_retrained_model_is_the_base_recipe_of_plain_pytorch_on_the_retain_set_a
     family: str, base: str, tmp_path: Path
 ) -> None:
     case = Case(tmp_path / "model", family, "ga", base=base)
-    bench = Workbench(case.cell.workplace)
+    trainer = Trainer(case.cell.scenario)
     expected = retrained_by_the_reference(case)
     with pytest.raises(KilledError):
-        bench.slot.made(RETRAIN, dying(2))
-    bench = Workbench(case.cell.workplace)
+        trainer.slot.made(RETRAIN, dying(2))
+    trainer = Trainer(case.cell.scenario)
     vanilla = weights(AutoModelForCausalLM.from_pretrained(case.folder))
-    with bench.slot.lent(BASE) as model:
+    with trainer.slot.lent(BASE) as model:
         start = weights(model.network)
     assert error(start, expected, vanilla) > 0.1, "the base model is another one"
-    with bench.slot.lent(RETRAIN) as model:
+    with trainer.slot.lent(RETRAIN) as model:
         assert error(weights(model.network), expected, vanilla) < 1e-4
     # One set of weights in memory, whichever was there before.
-    with bench.slot.lent(BASE) as model:
+    with trainer.slot.lent(BASE) as model:
         assert error(weights(model.network), start, vanilla) == 0
     assert case.cell.choice is not None
-    with bench.unlearn(case.cell.choice.build(case.cell.choice.defaults), lambda progress: None):
+    with trainer.unlearn(case.cell.choice.build(case.cell.choice.defaults), lambda progress: None):
         pass
-    with bench.slot.lent(RETRAIN) as model:
+    with trainer.slot.lent(RETRAIN) as model:
         assert error(weights(model.network), expected, vanilla) < 1e-4
 
 

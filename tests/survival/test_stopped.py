@@ -24,11 +24,11 @@ def test_resumed_process_leaves_its_cell_to_its_successor(
 ) -> None:
     from unlearnbench_methods.ga import GradientAscent
 
-    from unlearnbench.cell.workbench import Workbench
+    from unlearnbench.cell.trainer import Trainer
 
     monkeypatch.setattr(lease, "LEASE_SECONDS", 2.0)
     reached = tmp_path / "reached"
-    owner, attribute = (GradientAscent, "loss") if moment == "training" else (Workbench, "training_accuracies")
+    owner, attribute = (GradientAscent, "loss") if moment == "training" else (Trainer, "training_accuracies")
     original = getattr(owner, attribute)
 
     def stand_still_once(self: object, *arguments: object) -> object:

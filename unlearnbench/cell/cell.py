@@ -37,8 +37,9 @@ from unlearnbench.models.resolve import ResolvedModel
 from unlearnbench.plugins import Registered
 
 
-@dataclass(frozen=True)
-class Workplace:
+# Equal to itself alone, so that it can be a key.
+@dataclass(frozen=True, eq=False)
+class Scenario:
     """A model on a task with a seed: everything that its cells share.
 
     Attributes:
@@ -56,7 +57,7 @@ class Workplace:
 
     @property
     def name(self) -> str:
-        """The workplace in a few words."""
+        """The scenario in a few words."""
         return f"{self.model.spec.name} / {self.data.task.name} / seed {self.seed}"
 
     @cached_property
@@ -104,7 +105,7 @@ class Brought:
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of a leaderboard for one seed: a workplace and what is evaluated there.
+    """One row of a leaderboard for one seed: a scenario and what is evaluated there.
 
     Attributes:
         choice: the method, or None for a reference row.
@@ -112,7 +113,7 @@ class Cell:
         brought: what was made elsewhere, and is only evaluated here.
     """
 
-    workplace: Workplace
+    scenario: Scenario
     row: str
     choice: MethodChoice | None = None
     leader: Cell | None = None
@@ -121,50 +122,52 @@ class Cell:
     @property
     def name(self) -> str:
         """The cell in a few words, as the plan, logs and MLflow show it."""
-        return f"{self.workplace.name} / {self.row}"
+        return f"{self.scenario.name} / {self.row}"
 
     @property
     def tuned_on(self) -> int | None:
         """The seed on which the values for all seeds are found; None if each is tuned, or nothing."""
-        tuning = self.workplace.config.tuning
+        tuning = self.scenario.config.tuning
         if tuning.scope == "seed" or tuning.trials < 2 or self.choice is None or not self.choice.space:
             return None
-        return (self.leader or self).workplace.seed
+        return (self.leader or self).scenario.seed
 
     @cached_property
     def search(self) -> str:
         """Names what decides which values tuning finds, but for the seed."""
-        return digest((self.workplace.data.task.name, self.workplace.model.spec.name, self._trained(None)), (SEED,))
+        return digest((self.scenario.data.task.name, self.scenario.model.spec.name, self._trained(None)), (SEED,))
 
     def _trained(self, tuned_on: int | None) -> TrainedId:
         assert self.choice is not None
-        place = self.workplace
-        return trained_id(self.choice, place.model, place.data, place.config, place.held_base_id, place.seed, tuned_on)
+        scenario = self.scenario
+        return trained_id(
+            self.choice, scenario.model, scenario.data, scenario.config, scenario.held_base_id, scenario.seed, tuned_on
+        )
 
     @cached_property
     def identity(self) -> CellId:
         """Everything that decides the cell's result."""
-        place = self.workplace
+        scenario = self.scenario
         subject: ModelId | HeldBaseId | RetrainId | TrainedId | BroughtId
         if self.brought is not None:
             subject = BroughtId(self.brought.start, self.brought.found.revision)
         elif self.row == VANILLA:
-            subject = ModelId(place.model.identity)
+            subject = ModelId(scenario.model.identity)
         elif self.row == RETRAIN:
-            subject = place.retrain_id
+            subject = scenario.retrain_id
         elif self.choice is None:
-            subject = place.held_base_id
+            subject = scenario.held_base_id
         else:
             subject = self._trained(self.tuned_on)
         return CellId(
-            place.data.task.name,
-            place.model.spec.name,
+            scenario.data.task.name,
+            scenario.model.spec.name,
             self.row,
             subject,
-            precision(place.model, place.config.model),
-            evaluation_ids(place.data, place.config, place.metrics),
-            transfer_ids(place.transfer, place.config, place.metrics),
-            machine(place.config.model),
+            precision(scenario.model, scenario.config.model),
+            evaluation_ids(scenario.data, scenario.config, scenario.metrics),
+            transfer_ids(scenario.transfer, scenario.config, scenario.metrics),
+            machine(scenario.config.model),
         )
 
     @cached_property
@@ -175,16 +178,16 @@ class Cell:
     @property
     def settings(self) -> RunConfig:
         """The configuration of this cell and its base model alone."""
-        place = self.workplace
-        task, transfers = place.data.task, [one.task.name for one in place.transfer]
+        scenario = self.scenario
+        task, transfers = scenario.data.task, [one.task.name for one in scenario.transfer]
         narrowed = {
             "tasks": (f"{PREFIX}{task.path}" if isinstance(task, OwnTask) else task.name, *transfers),
             "methods": () if self.choice is None else (self.row,),
-            "models": (place.model_given or place.model.spec.name,),
-            "seeds": tuple(dict.fromkeys(seed for seed in (self.tuned_on, place.seed) if seed is not None)),
+            "models": (scenario.model_given or scenario.model.spec.name,),
+            "seeds": tuple(dict.fromkeys(seed for seed in (self.tuned_on, scenario.seed) if seed is not None)),
             "oracle": self.row == RETRAIN,
         }
-        return place.config.model_copy(update=narrowed)
+        return scenario.config.model_copy(update=narrowed)
 
     @property
     def training(self) -> str:

@@ -44,10 +44,10 @@ def write_card(adapter: Path, cell: Cell) -> None:
     assert cell.choice is not None
     facts = json.loads((adapter / ADAPTER).read_text(encoding="utf-8"))
     base = facts["base_model_name_or_path"]
-    model, method = cell.workplace.model, cell.choice.method
+    model, method = cell.scenario.model, cell.choice.method
     header = {"base_model": base, "library_name": "peft", "tags": ["unlearning", method.name]}
-    as_it_is = cell.workplace.base_id.recipe is None
-    names = {"model": model.spec.title, "task": cell.workplace.data.task.title}
+    as_it_is = cell.scenario.base_id.recipe is None
+    names = {"model": model.spec.title, "task": cell.scenario.data.task.title}
     text = CARD.format(
         **names,
         place=(AS_IT_IS if as_it_is else FINE_TUNED).format(**names),
@@ -56,7 +56,7 @@ def write_card(adapter: Path, cell: Cell) -> None:
         method=method.title,
         tokens=facts["num_virtual_tokens"],
         version=__version__,
-        seed=cell.workplace.seed,
+        seed=cell.scenario.seed,
         base=base,
         source=f"{model.path} at {model.revision}" if model.revision else model.path,
     )

@@ -1,4 +1,4 @@
-"""Keeps one network in memory for all cells of a setting, and lends it to one block at a time."""
+"""Keeps one network in memory for all cells of a scenario, and lends it to one block at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from unlearnbench.cell.base import BaseModel, base_entry, base_model
-from unlearnbench.cell.cell import Workplace
+from unlearnbench.cell.cell import Scenario
 from unlearnbench.contract.method import Method
 from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
 from unlearnbench.engine.encoding import Encoder
@@ -39,8 +39,8 @@ class ModelSlot:
     model must not be used after its block, since the next one may need other weights in the same network.
     """
 
-    def __init__(self, workplace: Workplace, encoder: Encoder) -> None:
-        self.workplace, self.encoder = workplace, encoder
+    def __init__(self, scenario: Scenario, encoder: Encoder) -> None:
+        self.scenario, self.encoder = scenario, encoder
         self._model: LanguageModel | None = None
         # The row whose weights are in memory; None if they were trained, or are not complete.
         self._row: str | None = None
@@ -52,15 +52,15 @@ class ModelSlot:
         Raises:
             BaseFailedError: the fine-tuning diverged.
         """
-        workplace, config, splits = self.workplace, self.workplace.config, self.workplace.data.splits
+        scenario, config, splits = self.scenario, self.scenario.config, self.scenario.data.splits
         identity = self._identity(row)
         if not is_intact(base_entry(identity)):
             # Fine-tuning loads weights of its own.
             self._model = self._row = None
         return base_model(
-            workplace.model,
+            scenario.model,
             self.encoder,
-            workplace.data.task.name,
+            scenario.data.task.name,
             splits.train_retain if row == RETRAIN else [*splits.train_forget, *splits.train_retain],
             config.base,
             config.model,
@@ -91,7 +91,7 @@ class ModelSlot:
         When `train` has returned or failed, the network is in evaluation mode and no weight requires or has a gradient.
         If the method trains weights, the base model's are put back when they are next asked for.
         """
-        config = self.workplace.config.model
+        config = self.scenario.config.model
         changes = method.soft_prompt() is None
         if changes and config.frozen_4bit:
             raise UserError(
@@ -102,7 +102,7 @@ class ModelSlot:
             trains: Trains | None = (lambda name: method.trains(name, model.layers)) if changes else None
             if trains is not None:
                 if not any(trains(name) for name, _ in model.network.named_parameters()):
-                    raise UserError(f"{method.name} trains none of the weights of {self.workplace.model.spec.name}.")
+                    raise UserError(f"{method.name} trains none of the weights of {self.scenario.model.spec.name}.")
                 self._row = None
             with training(model.network, trains, config.gradient_checkpointing):
                 result = train(model)
@@ -135,7 +135,7 @@ class ModelSlot:
             if vectors.shape[1] != width:
                 raise UserError(
                     f"the soft prompt in {prompt} has vectors of {vectors.shape[1]} numbers, but "
-                    f"{self.workplace.model.spec.name} takes {width}: name the model that it was trained on with "
+                    f"{self.scenario.model.spec.name} takes {width}: name the model that it was trained on with "
                     "--base."
                 )
             yield _behind(vectors, model)
@@ -148,20 +148,20 @@ class ModelSlot:
         """
         if model.prompt is None:
             save_weights(model.network, folder)
-        elif self.workplace.base_id.recipe is None:
-            own = self.workplace.model
+        elif self.scenario.base_id.recipe is None:
+            own = self.scenario.model
             save_adapter(model.prompt, model.network, own.path, folder, own.revision)
         else:
-            save_adapter(model.prompt, model.network, str(base or base_entry(self.workplace.base_id)), folder)
+            save_adapter(model.prompt, model.network, str(base or base_entry(self.scenario.base_id)), folder)
 
     def keep_base(self, models: Path) -> Path | None:
         """Copies the base model, with its tokenizer, into a folder of `models`, which it returns.
 
         None if the base model is the user's model as it is.
         """
-        if self.workplace.base_id.recipe is None:
+        if self.scenario.base_id.recipe is None:
             return None
-        entry = base_entry(self.workplace.base_id)
+        entry = base_entry(self.scenario.base_id)
         kept = models / f"base-{entry.name}"
         if not kept.is_dir():
             with filling(kept) as scratch:
@@ -170,12 +170,12 @@ class ModelSlot:
         return kept.resolve()
 
     def _identity(self, row: str) -> BaseId:
-        return self.workplace.retrain_id.weights if row == RETRAIN else self.workplace.base_id
+        return self.scenario.retrain_id.weights if row == RETRAIN else self.scenario.base_id
 
     def _vanilla(self) -> LanguageModel:
         if self._model is None or self._row != VANILLA:
             self._model = self._row = None  # frees the former weights before new ones are loaded
-            self._model, self._row = self._loaded(self.workplace.model, four_bit=False), VANILLA
+            self._model, self._row = self._loaded(self.scenario.model, four_bit=False), VANILLA
         return self._model
 
     def _fine_tuned(self, row: str, on_step: OnStep) -> LanguageModel:
@@ -192,11 +192,11 @@ class ModelSlot:
         """The network with these weights, which are read unless they are there."""
         if self._model is not None and self._row == row:
             return self._model
-        frozen_4bit = self.workplace.config.model.frozen_4bit
+        frozen_4bit = self.scenario.config.model.frozen_4bit
         self._row = None
         if self._model is None or frozen_4bit:
             self._model = None
-            source = ResolvedModel(self.workplace.model.spec, str(made.folder), None, made.key)
+            source = ResolvedModel(self.scenario.model.spec, str(made.folder), None, made.key)
             self._model = self._loaded(source, four_bit=frozen_4bit)
         else:
             restore_weights(self._model.network, made.folder)
@@ -204,7 +204,7 @@ class ModelSlot:
         return self._model
 
     def _loaded(self, source: ResolvedModel, four_bit: bool) -> LanguageModel:
-        config = self.workplace.config.model
+        config = self.scenario.config.model
         network = load_model(source, config, four_bit=four_bit).requires_grad_(False)
         return LanguageModel(
             network,

@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 
 def cell_tags(cell: Cell) -> dict[str, str]:
     """What MLflow's pages show of a cell, and what it is found by."""
-    workplace = cell.workplace
+    scenario = cell.scenario
     tuned = {} if cell.tuned_on is None else {TUNED_ON: str(cell.tuned_on)}
     if cell.tuned_on is not None and cell.leader is None:
         tuned |= {SEARCH: cell.search}
     return {
         KEY: cell.key,
         TRAINING: cell.training,
-        "model": workplace.model.spec.name,
-        "model.revision": workplace.model.identity,
-        "task": workplace.data.task.name,
+        "model": scenario.model.spec.name,
+        "model.revision": scenario.model.identity,
+        "task": scenario.data.task.name,
         "row": cell.row,
         "title": _title(cell),
         "plugin": _plugin(cell),
-        "seed": "any" if cell.row == VANILLA else str(workplace.seed),
-        "data.fingerprint": workplace.data.fingerprint,
-        "data.source": workplace.data.splits.provenance.get("data", ""),
+        "seed": "any" if cell.row == VANILLA else str(scenario.seed),
+        "data.fingerprint": scenario.data.fingerprint,
+        "data.source": scenario.data.splits.provenance.get("data", ""),
         **tuned,
     }
 
@@ -65,12 +65,12 @@ def attach_result(
         facts: versions and hardware, as `environment` tells them.
         curves: forgetting curve of each trial that has one, as its run has it.
     """
-    data = cell.workplace.data
+    data = cell.scenario.data
     entry = Entry(
         # As this process computes now: threads are set when a cell begins.
-        identity=replace(cell.identity, machine=machine(cell.workplace.config.model)),
+        identity=replace(cell.identity, machine=machine(cell.scenario.config.model)),
         title=_title(cell),
-        preset=cell.workplace.config.preset,
+        preset=cell.scenario.config.preset,
         plugin=_plugin(cell),
         edges=dict(result.edges),
         recorded=datetime.now(UTC).replace(microsecond=0),
@@ -81,7 +81,7 @@ def attach_result(
         ),
         hyperparameters={name: str(value) for name, value in result.hyperparameters.items()},
         metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
-        measures={metric.item.name: metric_facts(metric.item) for metric in cell.workplace.metrics},
+        measures={metric.item.name: metric_facts(metric.item) for metric in cell.scenario.metrics},
         versions=_under("version.", facts),
         hardware=_under("hardware.", facts),
         # No settings make again what was made elsewhere.
@@ -139,8 +139,8 @@ def attach_predictions(record: Record, cell: Cell, evaluations: Mapping[str, Eva
     """Stores every prediction, the confusion counts, and the settings that run the cell again."""
     import pandas as pd
 
-    workplace = cell.workplace
-    examples = dict(workplace.data.splits.items()) | {data.task.name: data.examples for data in workplace.transfer}
+    scenario = cell.scenario
+    examples = dict(scenario.data.splits.items()) | {data.task.name: data.examples for data in scenario.transfer}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "predictions"
         folder.mkdir()
@@ -158,7 +158,7 @@ def attach_predictions(record: Record, cell: Cell, evaluations: Mapping[str, Eva
             if evaluation.predictions.written:
                 frame["written"] = evaluation.predictions.written
             frame.to_parquet(folder / f"{name}.parquet")
-        if workplace.data.task.labels:
+        if scenario.data.task.labels:
             _confusion_frame(evaluations).to_csv(Path(scratch) / "confusion.csv", index=False)
         (Path(scratch) / "config.yaml").write_text(dump_experiment(cell.settings), encoding="utf-8")
         record.artifacts(Path(scratch))

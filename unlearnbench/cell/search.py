@@ -19,9 +19,9 @@ from unlearnbench.cell.cost import Cost
 from unlearnbench.cell.curve import CurvePoint
 from unlearnbench.cell.method_choice import MethodChoice
 from unlearnbench.cell.reporter import Reporter
+from unlearnbench.cell.trainer import Trained, Trainer
 from unlearnbench.cell.trial_folders import TrialFolders
 from unlearnbench.cell.tuning import Trial, TrialResult, best_trial, tune
-from unlearnbench.cell.workbench import Trained, Workbench
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import OnStep
 from unlearnbench.storage.checksums import is_intact
@@ -43,17 +43,17 @@ class Search:
         self,
         cell: Cell,
         choice: MethodChoice,
-        bench: Workbench,
+        trainer: Trainer,
         store: Store,
         record: Record,
         reporter: Reporter,
         on_step: OnStep,
         on_wait: Callable[[], None],
     ) -> None:
-        self.cell, self.choice, self.bench = cell, choice, bench
+        self.cell, self.choice, self.trainer = cell, choice, trainer
         self.store, self.record, self.reporter, self.on_step = store, record, reporter, on_step
         self.on_wait = on_wait
-        self.folders = TrialFolders(cell, choice, bench, store, on_step)
+        self.folders = TrialFolders(cell, choice, trainer, store, on_step)
 
     def run(self, fresh: bool) -> tuple[list[Trial], Trial]:
         """All trials and the best of them; `fresh` forgets those of earlier runs.
@@ -63,9 +63,9 @@ class Search:
         """
         if fresh:
             self.clean()
-        workplace, study = self.cell.workplace, self.folders.study_name
-        tuning, storage = workplace.config.tuning, self.store.optuna_storage
-        trials = tune(self.choice, tuning, storage, study, workplace.seed, self._trial, fresh)
+        scenario, study = self.cell.scenario, self.folders.study_name
+        tuning, storage = scenario.config.tuning, self.store.optuna_storage
+        trials = tune(self.choice, tuning, storage, study, scenario.seed, self._trial, fresh)
         best = best_trial(trials)
         if best is None:
             reasons = "; ".join(sorted({str(trial.result.failure) for trial in trials}))
@@ -82,11 +82,11 @@ class Search:
         method, folder = self.choice.build(best.values), self.folders.model(best.values)
         done = self.folders.done(best.values)
         if done is not None and done.trained is not None and is_intact(folder):
-            with self.bench.slot.restored(method, folder) as model:
+            with self.trainer.slot.restored(method, folder) as model:
                 yield model, done.trained
             return
         self.reporter.stage("training the best trial again")
-        with self.bench.unlearn(method, self.on_step, self.folders.checkpoints(best.values)) as made:
+        with self.trainer.unlearn(method, self.on_step, self.folders.checkpoints(best.values)) as made:
             yield made
 
     def cost(self, trials: list[Trial], best: Trial) -> Cost:

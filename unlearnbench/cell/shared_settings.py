@@ -17,18 +17,18 @@ from unlearnbench.data.own_task import OwnTask
 
 def shared_settings(cell: Cell) -> dict[str, Any]:
     """The settings with `folder:NAME` for folders, and `path:NAME` for own data."""
-    config, place = cell.settings, cell.workplace
+    config, scenario = cell.settings, cell.scenario
     settings = config.model_dump(mode="json", exclude=set(LOCAL_SETTINGS))
     if isinstance(config.data_root, Path):
         settings["data_root"] = _named(str(config.data_root))
-    if isinstance(place.data.task, OwnTask):
-        settings["tasks"] = [place.data.task.name, *settings["tasks"][1:]]
+    if isinstance(scenario.data.task, OwnTask):
+        settings["tasks"] = [scenario.data.task.name, *settings["tasks"][1:]]
     if (
-        place.model_given
-        and place.model_given != place.model.spec.name
-        and Path(place.model_given).expanduser().is_dir()
+        scenario.model_given
+        and scenario.model_given != scenario.model.spec.name
+        and Path(scenario.model_given).expanduser().is_dir()
     ):
-        settings["models"] = [_named(place.model_given)]
+        settings["models"] = [_named(scenario.model_given)]
     named: dict[str, Any] = _without_places(settings)
     return named
 

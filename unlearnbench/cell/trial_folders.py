@@ -17,8 +17,8 @@ from pydantic import TypeAdapter
 from unlearnbench.cell.cell import Cell
 from unlearnbench.cell.curve import CurvePoint
 from unlearnbench.cell.method_choice import MethodChoice
+from unlearnbench.cell.trainer import Trained, Trainer
 from unlearnbench.cell.tuning import COLLAPSED_BELOW, TrialResult, has_finished
-from unlearnbench.cell.workbench import Trained, Workbench
 from unlearnbench.contract.objective import ForgetScale, trade_off
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.model import LanguageModel
@@ -49,8 +49,8 @@ DONE = TypeAdapter(DoneTrial)
 class TrialFolders:
     """Trains a cell's method with given values: each values once, by the first process that gets to them."""
 
-    def __init__(self, cell: Cell, choice: MethodChoice, bench: Workbench, store: Store, on_step: OnStep) -> None:
-        self.cell, self.choice, self.bench, self.store, self.on_step = cell, choice, bench, store, on_step
+    def __init__(self, cell: Cell, choice: MethodChoice, trainer: Trainer, store: Store, on_step: OnStep) -> None:
+        self.cell, self.choice, self.trainer, self.store, self.on_step = cell, choice, trainer, store, on_step
         # What was trained with other values of the leader is of no use.
         name = cell.training if cell.leader is None else f"{cell.training}-{content_hash(choice.fixed)}"
         self.folder = store.results / "work" / name
@@ -116,22 +116,22 @@ class TrialFolders:
 
     def checkpoints(self, values: Values) -> Checkpoints:
         """Snapshots of the training."""
-        return Checkpoints(self._of(values) / "checkpoints", self.cell.workplace.config.checkpoint_seconds)
+        return Checkpoints(self._of(values) / "checkpoints", self.cell.scenario.config.checkpoint_seconds)
 
     def clean(self) -> None:
         """Deletes all trials."""
         discard(self.folder)
 
     def _train(self, values: Values, keeps: Callable[[TrialResult], bool]) -> DoneTrial:
-        _, base = self.bench.base_accuracies()
-        scale = self.bench.forget_scale(self.on_step)
+        _, base = self.trainer.base_accuracies()
+        scale = self.trainer.forget_scale(self.on_step)
         checkpoints = self.checkpoints(values)
         try:
-            with self.bench.unlearn(self.choice.build(values), self.on_step, checkpoints) as (model, trained):
+            with self.trainer.unlearn(self.choice.build(values), self.on_step, checkpoints) as (model, trained):
                 done = self._judged(model, trained, base, scale)
                 if keeps(done.result):
                     with filling(self.model(values)) as scratch:
-                        self.bench.slot.save(model, scratch)
+                        self.trainer.slot.save(model, scratch)
         except DivergedError as error:
             done = DoneTrial(TrialResult.diverged(str(error)), None)
         self._of(values).mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ class TrialFolders:
 
     def _judged(self, model: LanguageModel, trained: Trained, base: float, scale: ForgetScale) -> DoneTrial:
         """The training with its result; `base` is the base model's retain accuracy."""
-        forget, retain = self.bench.training_accuracies(model)
+        forget, retain = self.trainer.training_accuracies(model)
         collapsed = retain < COLLAPSED_BELOW * base
         result = TrialResult(trade_off(forget, retain, base, scale), forget, retain, collapsed, trained.cost)
         if trained.curve:

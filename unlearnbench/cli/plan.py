@@ -12,7 +12,7 @@ from unlearnbench.console.safe_text import safe
 from unlearnbench.grid.display import duration
 
 if TYPE_CHECKING:
-    from unlearnbench.cell.cell import Cell, Workplace
+    from unlearnbench.cell.cell import Cell, Scenario
     from unlearnbench.grid.estimate import Estimator
 
 
@@ -33,10 +33,10 @@ def plan_table(
     table.add_column("memory", no_wrap=True)
     groups: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in cells:
-        place = cell.workplace
-        groups.setdefault((place.model.spec.name, place.data.task.name, _sizes(place)), []).append(cell)
+        scenario = cell.scenario
+        groups.setdefault((scenario.model.spec.name, scenario.data.task.name, _sizes(scenario)), []).append(cell)
     for (model, task, sizes), group in groups.items():
-        seeds = _in_order(cell.workplace.seed for cell in group)
+        seeds = _in_order(cell.scenario.seed for cell in group)
         table.add_row(
             Text(f"{safe(f'{model} / {task}')}\n{_named(seeds)}"),
             Text(sizes),
@@ -47,13 +47,13 @@ def plan_table(
     return table
 
 
-def _sizes(place: Workplace) -> str:
-    splits = place.data.splits
+def _sizes(scenario: Scenario) -> str:
+    splits = scenario.data.splits
     return "\n".join(
         [
             f"train {len(splits.train_forget)} + {len(splits.train_retain)}",
             f"test {len(splits.test_forget)} + {len(splits.test_retain)}",
-            *(f"transfer {safe(transfer.task.name)} {len(transfer.examples)}" for transfer in place.transfer),
+            *(f"transfer {safe(transfer.task.name)} {len(transfer.examples)}" for transfer in scenario.transfer),
         ]
     )
 
@@ -70,10 +70,10 @@ def _rows(held: Sequence[Cell], group: Sequence[Cell]) -> str:
     """The rows of the cells; a row that has other seeds in the group, too, with those that it has here."""
     texts = []
     for row in dict.fromkeys(cell.row for cell in group):
-        here = _in_order(cell.workplace.seed for cell in held if cell.row == row)
+        here = _in_order(cell.scenario.seed for cell in held if cell.row == row)
         if not here:
             continue
-        all_of_row = {cell.workplace.seed for cell in group if cell.row == row}
+        all_of_row = {cell.scenario.seed for cell in group if cell.row == row}
         texts.append(safe(row) if len(here) == len(all_of_row) else f"{safe(row)} ({_named(here)})")
     return ", ".join(texts)
 

@@ -256,7 +256,7 @@ def _ranges(cells: Sequence[Cell]) -> list[str]:
     found: dict[str, dict[str, list[str]]] = {}
     for cell in cells:
         if cell.choice is not None and cell.choice.by_size:
-            of_model = found.setdefault(cell.workplace.model.spec.name, {})
+            of_model = found.setdefault(cell.scenario.model.spec.name, {})
             methods = of_model.setdefault(cell.choice.by_size.partition("]")[0] + "]", [])
             methods += [cell.row] if cell.row not in methods else []
     return [
@@ -270,9 +270,9 @@ def _promise(cells: Sequence[Cell]) -> str | None:
     """What differences the run will be able to show."""
     from unlearnbench.leaderboard.promise import promise
 
-    splits = [cell.workplace.data.splits for cell in cells]
+    splits = [cell.scenario.data.splits for cell in cells]
     return promise(
-        len({cell.workplace.seed for cell in cells}),
+        len({cell.scenario.seed for cell in cells}),
         min(len(split) for each in splits for split in (each.test_forget, each.test_retain)),
         len({cell.row for cell in cells if cell.choice is not None}),
     )

@@ -29,13 +29,13 @@ class Estimator:
 
     def seconds(self, cell: Cell) -> float:
         """A cell's training and evaluation, without loading; the base model is counted in the base cell."""
-        data, tuning = cell.workplace.data, self.config.tuning
+        data, tuning = cell.scenario.data, self.config.tuning
         train_tokens = {
             "forget": self._tokens(data.splits.train_forget),
             "retain": self._tokens(data.splits.train_retain),
         }
         evaluated = sum(self._tokens(examples) for _, examples in data.splits.items())
-        evaluated += sum(self._tokens(transfer.examples) for transfer in cell.workplace.transfer)
+        evaluated += sum(self._tokens(transfer.examples) for transfer in cell.scenario.transfer)
         work = 2.0 * evaluated
         if cell.row in (BASE, RETRAIN):
             base = self.config.base
@@ -56,7 +56,7 @@ class Estimator:
 
     def threads(self, cell: Cell) -> int:
         """CPU threads that the cell is computed with."""
-        model = cell.workplace.model
+        model = cell.scenario.model
         if model.identity not in self._threads:
             self._threads[model.identity] = threads_for(self.config.model, model)
         return self._threads[model.identity]
@@ -64,7 +64,7 @@ class Estimator:
     def peak_bytes(self, cell: Cell) -> int:
         """Peak memory of the cell's heaviest stage."""
         device = pick_device(self.config.model)
-        splits = cell.workplace.data.splits
+        splits = cell.scenario.data.splits
         longest_batch = 32 * max(len(example.prompt) for _, rows in splits.items() for example in rows)
         budget = tokens_per_pass(self.config.model)
         trains_weights, quantised = False, False
@@ -87,7 +87,7 @@ class Estimator:
         return self._size(cell).parameters
 
     def _size(self, cell: Cell) -> ModelSize:
-        model = cell.workplace.model
+        model = cell.scenario.model
         if model.identity not in self._sizes:
             self._sizes[model.identity] = model_size(model)
         return self._sizes[model.identity]

@@ -83,11 +83,11 @@ def plan_evaluation(config: RunConfig, known: Registry, named: Named) -> Plan:
         return [made for cell in cells if cell.row == BASE for made in _with_brought(cell)]
 
     def _with_brought(base: Cell) -> list[Cell]:
-        place = base.workplace
+        scenario = base.scenario
         here = None if spec is None else _made_here(Path(spec.location), config)
-        name, start = here or (place.model.spec.name, None if named.base is None else place.held_base_id)
+        name, start = here or (scenario.model.spec.name, None if named.base is None else scenario.held_base_id)
         own = replace(found.model, spec=replace(found.model.spec, name=name))
-        cell = Cell(replace(place, model=own), named.row, brought=Brought(found, start))
+        cell = Cell(replace(scenario, model=own), named.row, brought=Brought(found, start))
         return [cell] if named.base is None or here else [base, cell]
 
     return plan_run(config, known, again="failed", chosen=chosen)

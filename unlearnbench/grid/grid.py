@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from unlearnbench.cell.cell import Cell, Workplace
+from unlearnbench.cell.cell import Cell, Scenario
 from unlearnbench.cell.identify import forget_target
 from unlearnbench.cell.method_choice import MethodChoice
 from unlearnbench.config import RunConfig
@@ -48,11 +48,11 @@ def build_grid(config: RunConfig, registry: Registry) -> list[Cell]:
         for data in loaded:
             transfer = tuple(t for t in transfer_data if t.task.unlearned_on == data.task.name)
             for position, seed in enumerate(dict.fromkeys(config.seeds)):
-                workplace = Workplace(model, data, transfer, seed, config, metrics, model_given)
+                scenario = Scenario(model, data, transfer, seed, config, metrics, model_given)
                 # The vanilla model does not depend on the seed, and is the base model if that is not fine-tuned.
-                rows = [Cell(workplace, VANILLA)] if position == 0 and config.base.kind != "none" else []
-                rows += [Cell(workplace, row) for row in workplace.reference_rows]
-                cells += [*rows, *(Cell(workplace, c.method.name, c) for c in choices)]
+                rows = [Cell(scenario, VANILLA)] if position == 0 and config.base.kind != "none" else []
+                rows += [Cell(scenario, row) for row in scenario.reference_rows]
+                cells += [*rows, *(Cell(scenario, c.method.name, c) for c in choices)]
     return follow(cells, {})
 
 
@@ -67,10 +67,10 @@ def follow(cells: Sequence[Cell], tuned: Mapping[str, int]) -> list[Cell]:
     for cell in cells:
         alone = replace(cell, leader=None)
         if alone.tuned_on is not None:
-            seed = tuned.get(alone.search, alone.workplace.seed)
-            workplace = alone.workplace if seed == alone.workplace.seed else replace(alone.workplace, seed=seed)
-            leader = leaders.setdefault(alone.search, replace(alone, workplace=workplace))
-            if leader.workplace.seed != alone.workplace.seed:
+            seed = tuned.get(alone.search, alone.scenario.seed)
+            scenario = alone.scenario if seed == alone.scenario.seed else replace(alone.scenario, seed=seed)
+            leader = leaders.setdefault(alone.search, replace(alone, scenario=scenario))
+            if leader.scenario.seed != alone.scenario.seed:
                 alone = replace(alone, leader=leader)
         followed.append(alone)
     return followed
@@ -92,15 +92,15 @@ def _check_target(task: Task, config: RunConfig) -> None:
 
 
 def shard_of(cells: list[Cell], part: int, parts: int) -> list[Cell]:
-    """The cells of every `parts`-th workplace, so that no two shards need the same base model.
+    """The cells of every `parts`-th scenario, so that no two shards need the same base model.
 
     Seeds that take the values of another stay together with it.
     """
 
     def group(cell: Cell) -> tuple[int, ...]:
-        place = cell.workplace
-        together = place.config.tuning.scope == "grid"
-        return (id(place.model), id(place.data)) if together else (id(place),)
+        scenario = cell.scenario
+        together = scenario.config.tuning.scope == "grid"
+        return (id(scenario.model), id(scenario.data)) if together else (id(scenario),)
 
     groups = list(dict.fromkeys(map(group, cells)))
     mine = set(groups[part - 1 :: parts])

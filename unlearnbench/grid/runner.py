@@ -17,7 +17,7 @@ from typing import TypeVar
 import torch
 
 from unlearnbench.cell.base import BaseFailedError, BaseModel
-from unlearnbench.cell.cell import Cell, Workplace
+from unlearnbench.cell.cell import Cell, Scenario
 from unlearnbench.cell.cost import measured
 from unlearnbench.cell.design import Space, first_values
 from unlearnbench.cell.environment import environment
@@ -27,9 +27,9 @@ from unlearnbench.cell.recording import attach, attach_predictions, attach_resul
 from unlearnbench.cell.reporter import Reporter
 from unlearnbench.cell.result import CellResult
 from unlearnbench.cell.search import CellFailedError, Search, describe
+from unlearnbench.cell.trainer import NothingToForgetError, Trainer
 from unlearnbench.cell.trial_folders import TrialFolders
 from unlearnbench.cell.tuned import Tuned
-from unlearnbench.cell.workbench import NothingToForgetError, Workbench
 from unlearnbench.config import RunConfig, dump_experiment
 from unlearnbench.contract.objective import has_learned, remedy, training_accuracy
 from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
@@ -107,8 +107,8 @@ class Runner:
     force: bool = False
     threads: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    _bench: Workbench | None = None
-    _lacking: dict[tuple[str, int], str] = field(default_factory=dict)
+    _trainer: Trainer | None = None
+    _lacking: dict[tuple[str, Scenario], str] = field(default_factory=dict)
     _deadline: float = math.inf
     _claim: Claim | None = None
     _nothing_left: set[str] = field(default_factory=set)
@@ -154,9 +154,9 @@ class Runner:
             if cell.choice is None or cell.leader is not None or self.force or cell.key in self._nothing_left:
                 continue
             choice, tuning = cell.choice, self.config.tuning
-            several = first_values(tuning.design, choice.space, choice.defaults, tuning.trials, cell.workplace.seed)[1:]
-            bench = self._workbench(cell.workplace)
-            folders = TrialFolders(cell, choice, bench, self.store, self.reporter.step)
+            several = first_values(tuning.design, choice.space, choice.defaults, tuning.trials, cell.scenario.seed)[1:]
+            trainer = self._trainer_for(cell.scenario)
+            folders = TrialFolders(cell, choice, trainer, self.store, self.reporter.step)
             about = f"a trial of {cell.name} for the process that runs it"
             try:
                 if folders.help(several, on_begin=partial(self.reporter.stage, about)):
@@ -164,7 +164,7 @@ class Runner:
             except Exception as error:
                 # The process that runs the cell will meet the same error, and records it.
                 stop_on_full_storage(error)
-                self._bench = None
+                self._trainer = None
             # Not asked again: what others have begun and give up falls to the process that runs the cell.
             self._nothing_left.add(cell.key)
         return False
@@ -225,23 +225,23 @@ class Runner:
         self._claim = claim
         self._deadline = time.monotonic() + (self.config.cell_timeout or math.inf)
         try:
-            tags = {**tags, "hardware.threads": str(self._set_threads(cell.workplace)), **cell_tags(cell)}
+            tags = {**tags, "hardware.threads": str(self._set_threads(cell.scenario)), **cell_tags(cell)}
             with self.store.record("cell", cell.name, tags=tags) as record:
                 result = self._measured_result(cell, claim, record, tags)
         except ModelError as error:
             # Other models may be fine. It is not recorded as a failure: mended, the same command runs the cell.
-            self._bench = None
+            self._trainer = None
             self.reporter.cell_ended(f"FAILED: {error}")
             return str(error)
         except UserError:
             raise
         except ClaimLostError as error:
-            self._bench = None
+            self._trainer = None
             self.reporter.cell_ended(str(error))
             raise
         except Exception as error:
             # Weights may be half-trained, and a traceback would hold them: start the next cell afresh.
-            self._bench = None
+            self._trainer = None
             reason = str(error) if isinstance(error, CellFailedError) else f"{type(error).__name__}: {error}"
             self.reporter.cell_ended(f"FAILED: {reason}")
             return reason
@@ -277,26 +277,26 @@ class Runner:
             raise CellTimeoutError(f"it took longer than cell_timeout, {self.config.cell_timeout:g} seconds")
 
     def _result(self, cell: Cell, record: Record) -> CellResult:
-        bench = self._workbench(cell.workplace)
+        trainer = self._trainer_for(cell.scenario)
         if cell.brought is not None:
-            with bench.slot.brought(cell.brought.found.prompt) as model:
-                return replace(self._evaluate(cell, bench, model, record), trainable_parameters=None)
+            with trainer.slot.brought(cell.brought.found.prompt) as model:
+                return replace(self._evaluate(cell, trainer, model, record), trainable_parameters=None)
         if cell.row == VANILLA:
-            return self._evaluate_row(cell, bench, record)
+            return self._evaluate_row(cell, trainer, record)
         if cell.row == RETRAIN:
             # Its training is what unlearning replaces, so it counts as such, not as a base stage.
-            retrained = self._made(RETRAIN, "training on the retain set alone", bench)
-            result = self._evaluate_row(cell, bench, record)
+            retrained = self._made(RETRAIN, "training on the retain set alone", trainer)
+            result = self._evaluate_row(cell, trainer, record)
             return replace(result, trainable_parameters=retrained.trainable_parameters, training_cost=retrained.cost)
-        base = self._made(BASE, "base model", bench)
+        base = self._made(BASE, "base model", trainer)
         if cell.choice is None:
-            result = self._evaluate_row(cell, bench, record)
+            result = self._evaluate_row(cell, trainer, record)
             self._warn_unlearned(result)
             return replace(result, trainable_parameters=base.trainable_parameters, base_cost=base.cost)
-        self._check_target(bench)
+        self._check_target(trainer)
         found = None if cell.leader is None else self._found(cell.leader, cell.choice.space)
         choice = cell.choice if found is None else cell.choice.with_values(found.values)
-        search = Search(cell, choice, bench, self.store, record, self.reporter, self._on_step, self._check)
+        search = Search(cell, choice, trainer, self.store, record, self.reporter, self._on_step, self._check)
         trials, best = search.run(self.force)
         tuned = found or Tuned.of(trials, best, choice.space)
         record.tags(tuned.tags)
@@ -306,8 +306,8 @@ class Runner:
                 f"{choice.space[name].describe()}: better ones may lie beyond"
             )
         with search.model(best) as (model, trained):
-            result = self._evaluate(cell, bench, model, record)
-            self._attach_model(cell, bench, model, record)
+            result = self._evaluate(cell, trainer, model, record)
+            self._attach_model(cell, trainer, model, record)
         self._check()
         search.clean()
         return replace(
@@ -325,32 +325,32 @@ class Runner:
             training_cost=trained.cost,
         )
 
-    def _check_target(self, bench: Workbench) -> None:
+    def _check_target(self, trainer: Trainer) -> None:
         """Fails a cell whose method can't be judged, before anything is trained."""
-        self._needed("target", bench.workplace, lambda: bench.forget_scale(self._on_step))
+        self._needed("target", trainer.scenario, lambda: trainer.forget_scale(self._on_step))
 
     def _found(self, leader: Cell, space: Space) -> Tuned:
         """What the cell whose values others take has found."""
         reason = self.failed.get(leader.name)
-        run = None if reason else self.store.tuned(leader.search, leader.workplace.seed)
+        run = None if reason else self.store.tuned(leader.search, leader.scenario.seed)
         if run is None:
             failure = self.store.failure(leader.key)
             reason = reason or (failure.reason if failure else "it was not run")
-            raise CellFailedError(f"its values are those of seed {leader.workplace.seed}, which has none: {reason}")
+            raise CellFailedError(f"its values are those of seed {leader.scenario.seed}, which has none: {reason}")
         return Tuned.recorded(run, space)
 
-    def _made(self, row: str, stage: str, bench: Workbench) -> BaseModel:
+    def _made(self, row: str, stage: str, trainer: Trainer) -> BaseModel:
         """The base or the retrained model on disk."""
 
         def make() -> BaseModel:
             self.reporter.stage(stage)
-            return bench.slot.made(row, self._on_step)
+            return trainer.slot.made(row, self._on_step)
 
-        return self._needed(row, bench.workplace, make)
+        return self._needed(row, trainer.scenario, make)
 
-    def _needed(self, what: str, workplace: Workplace, make: Callable[[], Made]) -> Made:
-        """What cells of a workplace share; if it could not be made once, it fails all of them at once."""
-        place = (what, id(workplace))
+    def _needed(self, what: str, scenario: Scenario, make: Callable[[], Made]) -> Made:
+        """What cells of a scenario share; if it could not be made once, it fails all of them at once."""
+        place = (what, scenario)
         if place in self._lacking:
             raise CellFailedError(self._lacking[place])
         try:
@@ -371,32 +371,32 @@ class Runner:
                 f"be unlearned, so the leaderboard leaves trade-offs out; {remedy(self.config.base.kind == 'none')}"
             )
 
-    def _evaluate_row(self, cell: Cell, bench: Workbench, record: Record) -> CellResult:
+    def _evaluate_row(self, cell: Cell, trainer: Trainer, record: Record) -> CellResult:
         """Evaluates the model of a reference row."""
-        with bench.slot.lent(cell.row, self._on_step) as model:
-            return self._evaluate(cell, bench, model, record)
+        with trainer.slot.lent(cell.row, self._on_step) as model:
+            return self._evaluate(cell, trainer, model, record)
 
-    def _evaluate(self, cell: Cell, bench: Workbench, model: LanguageModel, record: Record) -> CellResult:
+    def _evaluate(self, cell: Cell, trainer: Trainer, model: LanguageModel, record: Record) -> CellResult:
         self.reporter.stage("evaluation")
         with measured() as cost:
-            splits, transfer = bench.evaluate_all(model)
+            splits, transfer = trainer.evaluate_all(model)
         attach_predictions(record, cell, {**splits, **transfer})
         return CellResult(splits, transfer, cost, total_parameters=model.network.num_parameters())
 
-    def _attach_model(self, cell: Cell, bench: Workbench, model: LanguageModel, record: Record) -> None:
+    def _attach_model(self, cell: Cell, trainer: Trainer, model: LanguageModel, record: Record) -> None:
         """A prompt adapter is small and always stored; weights, and an adapter's base model, only if asked for."""
         models = self.store.results / "models"
         if model.prompt is not None:
-            base = bench.slot.keep_base(models) if self.config.keep_models else None
+            base = trainer.slot.keep_base(models) if self.config.keep_models else None
             with tempfile.TemporaryDirectory() as scratch:
                 adapter = Path(scratch) / "prompt-adapter"
-                bench.slot.save(model, adapter, base)
+                trainer.slot.save(model, adapter, base)
                 write_card(adapter, cell)
                 record.artifacts(Path(scratch))
                 if self.config.keep_models:
                     self._keep(cell, lambda folder: shutil.copytree(adapter, folder, dirs_exist_ok=True))
         elif self.config.keep_models:
-            self._keep(cell, lambda folder: bench.slot.save(model, folder))
+            self._keep(cell, lambda folder: trainer.slot.save(model, folder))
         if self.config.keep_models:
             # Relative to the results folder, which may be moved.
             record.tags({"model.folder": f"models/{cell.key}"})
@@ -408,16 +408,16 @@ class Runner:
         with filling(folder) as scratch:
             write(scratch)
 
-    def _workbench(self, workplace: Workplace) -> Workbench:
-        if self._bench is None or self._bench.workplace is not workplace:
-            self._bench = None  # frees the former weights before new ones are loaded
-            self._set_threads(workplace)
-            self._bench = Workbench(workplace)
-        return self._bench
+    def _trainer_for(self, scenario: Scenario) -> Trainer:
+        if self._trainer is None or self._trainer.scenario is not scenario:
+            self._trainer = None  # frees the former weights before new ones are loaded
+            self._set_threads(scenario)
+            self._trainer = Trainer(scenario)
+        return self._trainer
 
-    def _set_threads(self, workplace: Workplace) -> int:
+    def _set_threads(self, scenario: Scenario) -> int:
         """Sets how many CPU threads compute, and returns it."""
-        model = workplace.model
+        model = scenario.model
         if model.identity not in self.threads:
             self.threads[model.identity] = threads_for(self.config.model, model)
         torch.set_num_threads(self.threads[model.identity])

@@ -66,7 +66,7 @@ def deliver(plan: Plan, output: Path) -> str:
     with filling(output) as scratch:
         shutil.copytree(kept, scratch, dirs_exist_ok=True)
         if not (scratch / ADAPTER).is_file():
-            load_tokenizer(after.workplace.model).save_pretrained(scratch)
+            load_tokenizer(after.scenario.model).save_pretrained(scratch)
         (scratch / "config.yaml").write_text(dump_experiment(after.settings), encoding="utf-8")
         right = {cell.key: _right(plan.store, runs[cell.key][0], cell) for cell in (before, after)}
         entry = runs[after.key][1]
@@ -76,7 +76,7 @@ def deliver(plan: Plan, output: Path) -> str:
 
 
 def _delivered(folder: Path, cell: Cell) -> Delivered:
-    model = cell.workplace.model
+    model = cell.scenario.model
     source = f"{model.spec.name} at {model.revision}" if model.revision else f"{model.spec.name} ({model.identity})"
     if not (folder / ADAPTER).is_file():
         return Delivered(model.path, None, source)
@@ -87,7 +87,7 @@ def _delivered(folder: Path, cell: Cell) -> Delivered:
 def _right(store: Store, run_id: str, cell: Cell) -> Mapping[str, Floats]:
     """By split 1 for each right answer, else 0."""
     found: dict[str, Floats] = {}
-    for name, _ in cell.workplace.data.splits.items():
+    for name, _ in cell.scenario.data.splits.items():
         predictions = read_predictions(store, run_id, name)
         if predictions is None:
             raise UserError(f"{store.results} no longer holds the predictions on {name}: run with --results elsewhere.")

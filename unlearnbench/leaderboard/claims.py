@@ -7,12 +7,12 @@ from typing import Annotated
 from pydantic import Field, FiniteFloat
 
 from unlearnbench.identity.ids import ZERO, ForgetTarget
-from unlearnbench.leaderboard.part import Part
+from unlearnbench.leaderboard.frozen import Frozen
 
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 
 
-class MeanClaim(Part):
+class MeanClaim(Frozen):
     """A row's metric: mean over seeds with its 95 % interval, and every seed's value ("any" for the vanilla model)."""
 
     row: str
@@ -24,7 +24,7 @@ class MeanClaim(Part):
     tied: bool = Field(description="not shown to differ from the best method")
 
 
-class PairClaim(Part):
+class PairClaim(Frozen):
     """Two methods: first - second with a simultaneous 95 % interval, and a p-value adjusted for all pairs."""
 
     first: str
@@ -35,7 +35,7 @@ class PairClaim(Part):
     p_value: Share
 
 
-class MetricClaims(Part):
+class MetricClaims(Frozen):
     """A judged column of a table; no pairs if too few methods have enough seeds."""
 
     metric: str
@@ -43,7 +43,7 @@ class MetricClaims(Part):
     pairs: tuple[PairClaim, ...]
 
 
-class TableClaims(Part):
+class TableClaims(Frozen):
     """A table."""
 
     task: str
@@ -52,7 +52,7 @@ class TableClaims(Part):
     metrics: tuple[MetricClaims, ...]
 
 
-class StandingClaim(Part):
+class StandingClaim(Frozen):
     """A method over all tasks; methods that share a letter in `groups` can't be told apart."""
 
     row: str
@@ -66,7 +66,7 @@ class StandingClaim(Part):
     groups: str
 
 
-class OverallClaims(Part):
+class OverallClaims(Frozen):
     """The table over all tasks of a model."""
 
     model: str

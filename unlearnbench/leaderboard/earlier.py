@@ -10,10 +10,10 @@ from unlearnbench.contract.rows import BASE, VANILLA
 from unlearnbench.identity.ids import CellId, EarlierId, EvaluationId, ModelId
 from unlearnbench.leaderboard.claims import OverallClaims, TableClaims
 from unlearnbench.leaderboard.entry import SPLITS, Count, DataFacts, Entry, Flags, Name, Number, TrialEntry
-from unlearnbench.leaderboard.part import Part
+from unlearnbench.leaderboard.frozen import Frozen
 
 
-class EarlierEntry(Part):
+class EarlierEntry(Frozen):
     """A result as version 0.1 wrote it; `block` is a hash that results of one table share."""
 
     schema_version: Literal[1] = 1
@@ -68,7 +68,7 @@ class EarlierEntry(Part):
         return sorted(counted | (self.right.keys() - set(SPLITS)))
 
 
-class EarlierFile(Part):
+class EarlierFile(Frozen):
     """What `leaderboard.json` held."""
 
     schema_version: Literal[1] = 1

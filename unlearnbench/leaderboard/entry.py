@@ -13,7 +13,7 @@ from unlearnbench.console.safe_text import safe
 from unlearnbench.contract.rows import VANILLA
 from unlearnbench.identity.ids import UNKNOWN, BroughtId, CellId
 from unlearnbench.leaderboard.claims import OverallClaims, TableClaims
-from unlearnbench.leaderboard.part import Part
+from unlearnbench.leaderboard.frozen import Frozen
 
 SCHEMA_VERSION = 2
 SPLITS = ("train_retain", "train_forget", "test_retain", "test_forget")
@@ -27,7 +27,7 @@ Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 
 
-class DataFacts(Part):
+class DataFacts(Frozen):
     """The data of a result.
 
     `source` is where the rows came from, `fingerprint` the content hash of the four splits, `sizes` their examples.
@@ -38,7 +38,7 @@ class DataFacts(Part):
     sizes: dict[str, Count]
 
 
-class CurvePointEntry(Part):
+class CurvePointEntry(Frozen):
     """Accuracies on a sample of the training splits after some steps of a training; step 0 is the base model."""
 
     step: int = Field(ge=0)
@@ -46,7 +46,7 @@ class CurvePointEntry(Part):
     retain_accuracy: FiniteFloat
 
 
-class TrialEntry(Part):
+class TrialEntry(Frozen):
     """One trial of the tuning, judged on training splits. What is not a number (a trial diverged) is null."""
 
     number: Count
@@ -60,7 +60,7 @@ class TrialEntry(Part):
     )
 
 
-class MetricFacts(Part):
+class MetricFacts(Frozen):
     """What a registered metric is: its title, which way it points, and whether it is a share shown in percent."""
 
     title: Name
@@ -68,7 +68,7 @@ class MetricFacts(Part):
     is_share: bool = True
 
 
-class AddedMetric(Part):
+class AddedMetric(Frozen):
     """A metric that was computed after the cell had finished, from its stored predictions."""
 
     name: Name
@@ -77,7 +77,7 @@ class AddedMetric(Part):
     added: AwareDatetime
 
 
-class Entry(Part):
+class Entry(Frozen):
     """The result of one cell: a model, a task, a method (or a reference row) and a seed."""
 
     schema_version: Literal[2] = 2
@@ -174,7 +174,7 @@ class Entry(Part):
         return safe(f"{self.model} / {self.task}{seed} / {self.row}")
 
 
-class LeaderboardFile(Part):
+class LeaderboardFile(Frozen):
     """What `leaderboard.json` holds: results, and what the tables made of them claim.
 
     Claims are made again from the entries wherever the file is read.

@@ -41,7 +41,7 @@ def run_cells(
     """
     if not todo:
         return Outcome()
-    models = {cell.workplace.model.identity: cell.workplace.model for cell in cells if cell.key in todo}
+    models = {cell.scenario.model.identity: cell.scenario.model for cell in cells if cell.key in todo}
     threads = {identity: threads_for(config.model, model) for identity, model in models.items()}
     with display:
         if start is None and count == 1:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from unlearnbench.cell.cell import Cell
+from unlearnbench.cell.cell import Cell, Scenario
 from unlearnbench.contract.rows import BASE, REFERENCE_ROWS, RETRAIN
 from unlearnbench.grid.runner import Outcome
 from unlearnbench.processes.messages import Order
@@ -42,7 +42,7 @@ class Schedule:
     clock: Callable[[], float] = time.monotonic
     outcome: Outcome = field(default_factory=Outcome)
     _jobs: dict[int, _Job] = field(default_factory=dict)
-    _setting_of: dict[int, int] = field(default_factory=dict)
+    _scenario_of: dict[int, Scenario] = field(default_factory=dict)
     _elsewhere_until: dict[str, float] = field(default_factory=dict)
     _lost: Counter[str] = field(default_factory=Counter)
     _nothing_left: set[str] = field(default_factory=set)
@@ -65,7 +65,7 @@ class Schedule:
         if not helps:
             del self._waiting[cell.key]
         self._jobs[worker] = _Job(cell, helps)
-        self._setting_of[worker] = id(cell.workplace)
+        self._scenario_of[worker] = cell.scenario
         leader = None if cell.leader is None else cell.leader.name
         failed = {name: reason for name, reason in self.outcome.failed.items() if name == leader}
         return Order(cell.key, self.seconds[cell.key], helps, failed)
@@ -92,7 +92,7 @@ class Schedule:
     def lost(self, worker: int) -> Cell | None:
         """A process has died; returns its cell if that has now happened too often, so that the cell is given up."""
         job = self._jobs.pop(worker, None)
-        self._setting_of.pop(worker, None)
+        self._scenario_of.pop(worker, None)
         if job is None:
             return None
         if job.helps:
@@ -111,23 +111,23 @@ class Schedule:
     def _next_cell(self, worker: int) -> Cell | None:
         """The longest cell that is ready: the reference models and the values of another seed that it needs exist.
 
-        Cells of the setting whose model the process has loaded come first, then base models.
+        Cells of the scenario whose model the process has loaded come first, then base models.
         """
         pending = [*self._waiting.values(), *self._running]
-        unready = {id(cell.workplace) for cell in pending if _is_needed(cell)}
+        unready = {cell.scenario for cell in pending if _is_needed(cell)}
         open_keys = {cell.key for cell in pending}
         now = self.clock()
         ready = [
             cell
             for cell in self._waiting.values()
-            if (cell.row in REFERENCE_ROWS or id(cell.workplace) not in unready)
+            if (cell.row in REFERENCE_ROWS or cell.scenario not in unready)
             and (cell.leader is None or cell.leader.key not in open_keys)
             and self._elsewhere_until.get(cell.key, now) <= now
         ]
-        current = self._setting_of.get(worker)
+        current = self._scenario_of.get(worker)
         return min(
             ready,
-            key=lambda cell: (id(cell.workplace) != current, cell.row != BASE, -self.seconds[cell.key]),
+            key=lambda cell: (cell.scenario is not current, cell.row != BASE, -self.seconds[cell.key]),
             default=None,
         )
 
@@ -150,5 +150,5 @@ class Schedule:
 
 
 def _is_needed(cell: Cell) -> bool:
-    """Whether the methods of its setting start from its model, or are compared with it."""
-    return cell.row == BASE or (cell.row == RETRAIN and cell.workplace.forget_target == "oracle")
+    """Whether the methods of its scenario start from its model, or are compared with it."""
+    return cell.row == BASE or (cell.row == RETRAIN and cell.scenario.forget_target == "oracle")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.cell.cell import Workplace
-from unlearnbench.cell.workbench import Workbench
+from unlearnbench.cell.cell import Scenario
+from unlearnbench.cell.trainer import Trainer
 from unlearnbench.contract.task import Example
 from unlearnbench.data.sampling import stratified_sample
 from unlearnbench.engine.model import LanguageModel
@@ -51,18 +51,18 @@ class Separability:
     label_silhouette: float
 
 
-def sample_points(workplace: Workplace) -> tuple[list[Example], NDArray[np.bool_]]:
+def sample_points(scenario: Scenario) -> tuple[list[Example], NDArray[np.bool_]]:
     """Training examples of both sets, at most `POINTS_PER_SET` of each, and which of them are to be forgotten."""
-    splits, seed = workplace.data.splits, workplace.config.split_seed
+    splits, seed = scenario.data.splits, scenario.config.split_seed
     forget = stratified_sample(splits.train_forget, POINTS_PER_SET, seed)
     retain = stratified_sample(splits.train_retain, POINTS_PER_SET, seed)
     return [*forget, *retain], np.arange(len(forget) + len(retain)) < len(forget)
 
 
-def embed(title: str, bench: Workbench, model: LanguageModel) -> Embedding:
-    """The states of the workplace's sample."""
-    examples, forget = sample_points(bench.workplace)
-    states = model.states(bench.encoder.encode(examples, room=model.room())).double().numpy()
+def embed(title: str, trainer: Trainer, model: LanguageModel) -> Embedding:
+    """The states of the scenario's sample."""
+    examples, forget = sample_points(trainer.scenario)
+    states = model.states(trainer.encoder.encode(examples, room=model.room())).double().numpy()
     return Embedding(title, states, forget, [example.answer for example in examples])
 
 

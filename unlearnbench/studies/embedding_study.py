@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnbench.cell.cell import Cell
-from unlearnbench.cell.workbench import Workbench
+from unlearnbench.cell.trainer import Trainer
 from unlearnbench.contract.rows import BASE
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.markdown import table
@@ -24,7 +24,6 @@ NOTE = (
     "labels among retain examples. All on training examples. The picture (t-SNE) distorts distances; the numbers do "
     "not come from it."
 )
-Record = dict[str, Any]
 
 
 def only_prompted(cells: Sequence[Cell]) -> list[Cell]:
@@ -39,22 +38,22 @@ def only_prompted(cells: Sequence[Cell]) -> list[Cell]:
 def write_embedding(cells: Sequence[Cell], store: Store) -> list[Path]:
     """Embeds the training examples of every finished cell with a soft prompt, and writes numbers and picture."""
     runs = store.finished_cells()
-    points: list[Record] = []
-    numbers: list[Record] = []
+    points: list[dict[str, Any]] = []
+    numbers: list[dict[str, Any]] = []
     for cell in cells:
         if cell.choice is None or cell.key not in runs:
             continue
         adapter = store.artifacts.find(runs[cell.key].info.run_id, ADAPTER)
         if adapter is None:
             raise UserError(f"study embedding compares soft prompts, but {cell.row} trains the weights: name another.")
-        bench = Workbench(cell.workplace)
-        with bench.slot.lent(BASE) as model:
-            made = [embed("base", bench, model)]
-        with bench.slot.restored(cell.choice.build({}), adapter) as model:
-            made.append(embed(cell.choice.method.title, bench, model))
+        trainer = Trainer(cell.scenario)
+        with trainer.slot.lent(BASE) as model:
+            made = [embed("base", trainer, model)]
+        with trainer.slot.restored(cell.choice.build({}), adapter) as model:
+            made.append(embed(cell.choice.method.title, trainer, model))
         for one in made:
-            place = {"task": cell.workplace.data.task.name, "model": cell.workplace.model.spec.name}
-            facts = {**place, "seed": cell.workplace.seed, "row": one.title}
+            place = {"task": cell.scenario.data.task.name, "model": cell.scenario.model.spec.name}
+            facts = {**place, "seed": cell.scenario.seed, "row": one.title}
             numbers.append({**facts, **asdict(separability(one))})
             points += [
                 {
@@ -69,7 +68,7 @@ def write_embedding(cells: Sequence[Cell], store: Store) -> list[Path]:
     return _write(store, points, numbers)
 
 
-def _write(store: Store, points: Sequence[Record], numbers: Sequence[Record]) -> list[Path]:
+def _write(store: Store, points: Sequence[dict[str, Any]], numbers: Sequence[dict[str, Any]]) -> list[Path]:
     import pandas as pd
 
     if not numbers:

@@ -1,4 +1,4 @@
-"""Trains and evaluates on one workplace: its cells share weights, encoded splits and reference values."""
+"""Trains and evaluates on one scenario: its cells share weights, encoded splits and reference values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from unlearnbench.cell.cell import Workplace
+from unlearnbench.cell.cell import Scenario
 from unlearnbench.cell.cost import Cost, measured
 from unlearnbench.cell.curve import CurvePoint, CurveRecorder, due_steps, sizes
 from unlearnbench.cell.evaluation import Evaluation, Evaluator
@@ -71,28 +71,28 @@ class Trained:
     curve: tuple[CurvePoint, ...] = ()
 
 
-class Workbench:
-    """What the cells of one workplace share.
+class Trainer:
+    """What the cells of one scenario share.
 
     Attributes:
         slot: holds the network.
     """
 
-    def __init__(self, workplace: Workplace) -> None:
-        self.workplace = workplace
-        self.config = workplace.config
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.config = scenario.config
         length = self.config.model.context_length
         tokens = EncodingCache(
-            cache_root() / "tokens", TokensId(workplace.model.identity, version("tokenizers"), length)
+            cache_root() / "tokens", TokensId(scenario.model.identity, version("tokenizers"), length)
         )
-        self.encoder = Encoder(load_tokenizer(workplace.model), length, tokens)
-        metrics = [registered.item() for registered in workplace.metrics]
-        labels = {workplace.data.task.name: workplace.data.task.labels}
-        labels |= {data.task.name: data.task.labels for data in workplace.transfer}
+        self.encoder = Encoder(load_tokenizer(scenario.model), length, tokens)
+        metrics = [registered.item() for registered in scenario.metrics]
+        labels = {scenario.data.task.name: scenario.data.task.labels}
+        labels |= {data.task.name: data.task.labels for data in scenario.transfer}
         self.evaluators = {
             task: Evaluator(self.encoder, own, self.config.generic_labels, metrics) for task, own in labels.items()
         }
-        self.slot = ModelSlot(workplace, self.encoder)
+        self.slot = ModelSlot(scenario, self.encoder)
         self._base_accuracies: tuple[float, float] | None = None
         self._forget_scale: ForgetScale | None = None
 
@@ -144,7 +144,7 @@ class Workbench:
 
         with measured() as cost:
             report = train(
-                parameters, data.size, step, settings, self.workplace.seed, after_step, checkpoints=checkpoints
+                parameters, data.size, step, settings, self.scenario.seed, after_step, checkpoints=checkpoints
             )
         cost.wall_seconds -= recorder.seconds
         if checkpoints is not None:
@@ -175,18 +175,18 @@ class Workbench:
 
     def evaluate_all(self, model: LanguageModel) -> tuple[dict[str, Evaluation], dict[str, Evaluation]]:
         """Evaluations of the four splits and of the transfer tasks."""
-        data = self.workplace.data
+        data = self.scenario.data
         evaluator = self.evaluators[data.task.name]
         splits: dict[str, Evaluation] = {name: evaluator.evaluate(model, rows) for name, rows in data.splits.items()}
         transfer = {
             other.task.name: self.evaluators[other.task.name].evaluate(model, other.examples)
-            for other in self.workplace.transfer
+            for other in self.scenario.transfer
         }
         return splits, transfer
 
     def training_accuracies(self, model: LanguageModel) -> tuple[float, float]:
         """Forget and retain accuracy on the training examples that tuning looks at."""
-        evaluator = self.evaluators[self.workplace.data.task.name]
+        evaluator = self.evaluators[self.scenario.data.task.name]
         forget, retain = self._judged
         return evaluator.evaluate(model, forget).accuracy, evaluator.evaluate(model, retain).accuracy
 
@@ -202,7 +202,7 @@ class Workbench:
         return self._forget_scale
 
     def _scale(self, on_step: OnStep) -> ForgetScale:
-        target, task = self.workplace.forget_target, self.workplace.data.task
+        target, task = self.scenario.forget_target, self.scenario.data.task
         if target == ZERO:
             return SUPPRESSION
         evaluator, (rows, _) = self.evaluators[task.name], self._judged
@@ -234,20 +234,20 @@ class Workbench:
     def _judged(self) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
         config = self.config
         return judged_rows(
-            self.workplace.data.splits, config.forget_fraction, config.tuning.max_examples, config.split_seed
+            self.scenario.data.splits, config.forget_fraction, config.tuning.max_examples, config.split_seed
         )
 
     @cached_property
     def _forget(self) -> tuple[Example, ...]:
-        return seen_forget_rows(self.workplace.data.splits, self.config.forget_fraction, self.config.split_seed)
+        return seen_forget_rows(self.scenario.data.splits, self.config.forget_fraction, self.config.split_seed)
 
     def _encoded(self, part: PartName, room: int | None) -> list[Encoded]:
         """The rows of a part; those of parts that a method does not use are never encoded for it."""
         if part == "retain":
-            return self.encoder.encode(self.workplace.data.splits.train_retain, room=room)
+            return self.encoder.encode(self.scenario.data.splits.train_retain, room=room)
         if part == "forget":
             return self.encoder.encode(self._forget, room=room)
-        generator = random.Random(self.workplace.seed)
+        generator = random.Random(self.scenario.seed)
         generic = [generator.choice(self.config.generic_labels) for _ in self._forget]
         return self.encoder.encode(self._forget, generic, room)
 
@@ -256,7 +256,7 @@ class Workbench:
     ) -> TrainingSet:
         """The rows that the method reads, with what the base model computes for them."""
         folder = cache_root() / "references"
-        key = self.workplace.reference_key
+        key = self.scenario.reference_key
         parts = {name: self._encoded(name, model.room(virtual_tokens)) for name in method.uses}
         references = {
             name: reference(model, parts[name], kind, folder, key, layer) for name, kind in method.references.items()
@@ -277,5 +277,5 @@ class Workbench:
         """The soft prompt as it begins, and whether all rows can share it."""
         import torch
 
-        prompt = TrainablePrompt(model.network, wanted, torch.Generator().manual_seed(self.workplace.seed))
+        prompt = TrainablePrompt(model.network, wanted, torch.Generator().manual_seed(self.scenario.seed))
         return prompt, can_share_prefix(model.network, prompt().detach().to(model.network.dtype))

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,6 @@ from unlearnbench.data.sampling import judged_rows, seen_forget_rows, stratified
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.encoding import Encoder
-from unlearnbench.engine.encoding_cache import EncodingCache
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.packing import packs
 from unlearnbench.engine.probe import can_share_prefix
@@ -37,7 +35,7 @@ from unlearnbench.engine.soft_prompt import TrainablePrompt
 from unlearnbench.engine.training import OnStep, Optimisation, Progress, train, trainable_count
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import UserError
-from unlearnbench.identity.ids import ZERO, TokensId
+from unlearnbench.identity.ids import ZERO
 from unlearnbench.leaderboard.statistics import paired_difference
 from unlearnbench.models.loading import load_tokenizer
 from unlearnbench.storage.cache import cache_root
@@ -81,11 +79,7 @@ class Trainer:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.config = scenario.config
-        length = self.config.model.context_length
-        tokens = EncodingCache(
-            cache_root() / "tokens", TokensId(scenario.model.identity, version("tokenizers"), length)
-        )
-        self.encoder = Encoder(load_tokenizer(scenario.model), length, tokens)
+        self.encoder = Encoder(load_tokenizer(scenario.model), self.config.model.context_length)
         metrics = [registered.item() for registered in scenario.metrics]
         labels = {scenario.data.task.name: scenario.data.task.labels}
         labels |= {data.task.name: data.task.labels for data in scenario.transfer}

@@ -12,8 +12,6 @@ from unlearnbench.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from unlearnbench.engine.encoding_cache import EncodingCache
-
 # Text in any script has fewer, so that a prompt which is cut to this length still fills the context.
 MOST_CHARACTERS_PER_TOKEN = 16
 
@@ -25,17 +23,11 @@ class Encoder:
     tokenizers that put the space into the answer's first token (GPT-2, OPT), for those that mark word starts
     (LLaMA), with or without a leading BOS token, and for answers of several tokens. If the tokenizer appends an EOS
     token, it is not part of the answer.
-
-    Args:
-        cache: stores tokens between runs; None keeps them in memory only.
     """
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, context_length: int, cache: EncodingCache | None = None
-    ) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, context_length: int) -> None:
         self.tokenizer = tokenizer
         self.context_length = context_length
-        self._cache = cache
         self._known: dict[tuple[str, str], Encoded] = {}
 
     @property
@@ -62,8 +54,7 @@ class Encoder:
         answers = [example.answer for example in examples] if answers is None else answers
         pairs = [(example.prompt, answer) for example, answer in zip(examples, answers, strict=True)]
         new = list(dict.fromkeys(pair for pair in pairs if pair not in self._known))
-        encoded = self._cache.get(new, lambda: self._tokenise(new)) if self._cache else self._tokenise(new)
-        self._known.update(zip(new, encoded, strict=True))
+        self._known.update(zip(new, self._tokenise(new), strict=True))
         rows = [self._known[pair] for pair in pairs]
         return rows if room is None else [row.within(room) for row in rows]
 

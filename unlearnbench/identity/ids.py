@@ -84,20 +84,6 @@ class SplitsId(Identity):
 
 
 @dataclass(frozen=True)
-class TokensId(Identity):
-    """Everything besides the texts that determines their tokens.
-
-    Attributes:
-        model: the model whose tokenizer is used.
-        tokenizers: version of the library.
-    """
-
-    model: str
-    tokenizers: str
-    context_length: int
-
-
-@dataclass(frozen=True)
 class ModelId(Untuned):
     """A pre-trained model: weights and tokenizer.
 

@@ -12,7 +12,7 @@ from unlearnbench_metrics.f1 import WeightedF1
 
 from tests.conftest import TEXTS, gpt2_tokenizer, review, tiny_llama
 from unlearnbench.cell.cost import Cost
-from unlearnbench.cell.evaluation import Evaluator, _argmax
+from unlearnbench.cell.evaluation import Evaluator, answer_argmax
 from unlearnbench.cell.result import CellResult
 from unlearnbench.contract.metrics import Metric, Predictions, accuracy, confusion, confusion_counts
 from unlearnbench.engine.encoded import Encoded
@@ -179,7 +179,7 @@ def test_tokens_predicted_behind_the_right_answer_are_not_what_the_model_writes(
     encoder, example = Encoder(tokenizer, 1024), review("dull", "zygote quartz")
     answer, negative = encoder.encode([example] * 2, ["zygote quartz", "negative"])
     model = ScriptedModel.that_writes([negative.answer[0], *answer.answer], len(tokenizer))
-    (tokens,), _ = _argmax(model, [answer])
+    (tokens,), _ = answer_argmax(model, [answer])
     assert tokens == (negative.answer[0], *answer.answer[1:])
     found = Evaluator(encoder, (), ()).evaluate(model, [example])
     assert found.predictions.predicted == ["negative…"], "what comes next is not known"

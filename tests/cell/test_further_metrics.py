@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from statistics import fmean
 
 import pandas as pd
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 from typer.testing import Result
 
 from tests.cli.test_bad_input import sentence_of
@@ -18,6 +21,7 @@ from unlearnbench.contract.metrics import Metric, Predictions
 from unlearnbench.leaderboard.check import check_entries
 from unlearnbench.leaderboard.files import open_entries
 from unlearnbench.plugins import Origin, Registered, Registry
+from unlearnbench.storage.checksums import write_checksums
 from unlearnbench.tracking.store import Store
 
 pytestmark = pytest.mark.slow
@@ -153,19 +157,99 @@ def test_built_in_metric_changes_no_key(results: Path) -> None:
     assert list(Store.existing(results).finished_cells()) == keys
 
 
-def test_what_was_not_stored_is_said_and_nothing_is_lost(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = open_entries(str(results))
+def folders(results: Path) -> dict[str, Path]:
+    runs = Store.existing(results).finished_cells().values()
+    return {run.data.tags["row"]: results / run.data.tags.get("model.folder", "none") for run in runs}
+
+
+def test_what_needs_the_model_loads_the_kept_one(
+    results: Path, model_folder: Path, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {entry.row: entry for entry in open_entries(str(results))}
+    installed(monkeypatch, Exactly)
+    for module in ("cell.base", "cell.trainer"):
+        # Nothing is trained.
+        monkeypatch.setattr(f"unlearnbench.{module}.train", None)
+    outcome = invoke("evaluate", "--results", results, "--metrics", "exactly")
+    assert outcome.exit_code == 0, outcome.output
+    told = "2 cells need their models for exactly: exactly reads what the model writes, which was not stored. They are"
+    assert outcome.output.index(told) < outcome.output.index("2 cells have exactly now, 0 had it before; 2 models were")
+    after = {entry.row: entry for entry in open_entries(str(results))}
+    monkeypatch.undo()
+    for row, entry in after.items():
+        (added,) = entry.added
+        assert (added.name, added.version, added.by) == ("exactly", "1", "model")
+        assert before[row].metrics.items() <= entry.metrics.items()
+    assert check_entries(list(after.values())) == []
+
+    # A run that had it from the start writes the same texts.
+    monkeypatch.setenv("UNLEARNBENCH_CACHE", str(tmp_path / "cache"))
+    installed(monkeypatch, Exactly)
+    assert run(model_folder, data_folder, tmp_path / "other").exit_code == 0
+    fresh = {entry.row: entry for entry in open_entries(str(tmp_path / "other"))}
+    for row, entry in fresh.items():
+        assert entry.key == after[row].key
+        names = [name for name in entry.metrics if name.endswith("exactly")]
+        assert len(names) == 4
+        assert {name: after[row].metrics[name] for name in names} == {name: entry.metrics[name] for name in names}
+    texts = [sorted(folder.rglob("test_retain.parquet")) for folder in (results, tmp_path / "other")]
+    written = [sorted(tuple(pd.read_parquet(file)["written"]) for file in files) for files in texts]
+    assert written[0] == written[1]
+
+    # The texts are stored: the next metric needs no model.
+    shutil.rmtree(results / "models")
+    installed(monkeypatch, Exactly, version="2")
+    again = invoke("evaluate", "--results", results, "--metrics", "exactly")
+    assert "2 cells have exactly now, 0 had it before; no model was loaded." in again.output
+
+
+def test_model_that_is_not_there_is_said_and_nothing_is_lost(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {entry.row: entry for entry in open_entries(str(results))}
     installed(monkeypatch, Exactly, Confidence)
+    shutil.rmtree(folders(results)["ga"])
     outcome = invoke("evaluate", "--results", results, "--metrics", "exactly")
     assert outcome.exit_code == 1
-    assert outcome.output.count("exactly reads what the model writes, which was not stored and needs the model") == 2
+    assert "1 cells have exactly now" not in outcome.output.splitlines()[0]
+    assert "/ ga: exactly reads what the model writes, which was not stored, and the model can't be asked: its " in (
+        outcome.output
+    )
+    after = {entry.row: entry for entry in open_entries(str(results))}
+    assert after["ga"] == before["ga"]
+    assert [one.name for one in after["base"].added] == ["exactly"]
+
+
+def test_another_model_in_the_place_of_the_kept_one_is_refused(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {entry.row: entry for entry in open_entries(str(results))}
+    installed(monkeypatch, Exactly)
+    folder = folders(results)["ga"]
+    network = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        network.lm_head.weight.neg_()
+    shutil.rmtree(folder)
+    network.save_pretrained(folder)
+    write_checksums(folder)
+    outcome = invoke("evaluate", "--results", results, "--metrics", "exactly")
+    assert outcome.exit_code == 1
+    assert "otherwise than was recorded" in outcome.output
+    assert {entry.row: entry for entry in open_entries(str(results))}["ga"] == before["ga"]
+
+
+def test_numbers_of_tokens_of_an_earlier_version_come_from_the_model(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, Confidence)
     for file in results.rglob("test_retain.parquet"):
         # As an earlier version has written it.
         pd.read_parquet(file).drop(columns="answer_tokens").to_parquet(file)
     outcome = invoke("evaluate", "--results", results, "--metrics", "confidence")
-    assert outcome.exit_code == 1
-    assert outcome.output.count("reads the number of tokens of the answers, which was not stored") == 2
-    assert open_entries(str(results)) == before
+    assert outcome.exit_code == 0, outcome.output
+    assert "reads the number of tokens of the answers, which was not stored. They are loaded" in outcome.output
+    for file in results.rglob("test_retain.parquet"):
+        frame = pd.read_parquet(file)
+        key = file.parts[file.parts.index("artifacts") + 1]
+        stored = json.loads((results / "artifacts" / key / "artifacts" / "result.json").read_text(encoding="utf-8"))
+        expected = (frame["log_probability"] / frame["answer_tokens"]).mean()
+        assert stored["metrics"]["test_retain_confidence"] == pytest.approx(expected)
 
 
 def test_interrupted_addition_is_finished_by_the_same_command(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,8 @@ def earlier_file(**metrics: float) -> str:
     """A file of version 0.1 with one base model, evaluated on a transfer task."""
     today = entry("base", 0.9, 0.8, transfer={"arc": "rows"})
     kept = today.model_dump(
-        mode="json", exclude={"schema_version", "identity", "config", "log_probabilities", "measures", "added"}
+        mode="json",
+        exclude={"schema_version", "identity", "config", "log_probabilities", "measures", "added", "utility"},
     )
     kept["metrics"] |= {"transfer_arc_examples": 10.0, "transfer_arc_f1": 0.8} | metrics
     named = {"key": "k", "task": "sst2", "model": "m", "row": "base", "seed": 0, "block": "b", "trial_budget": 0}

@@ -79,7 +79,7 @@ class Evaluator:
     def _predict(
         self, model: LanguageModel, examples: Sequence[Example], encoded: Sequence[Encoded]
     ) -> tuple[list[str], list[float]]:
-        argmax, log_probabilities = _argmax(model, encoded)
+        argmax, log_probabilities = answer_argmax(model, encoded)
         predicted = [
             example.answer if tokens == row.answer else self._wrong(example.answer, row, tokens)
             for example, row, tokens in zip(examples, encoded, argmax, strict=True)
@@ -116,7 +116,7 @@ class Evaluator:
             encoded = self.encoder.encode([examples[i] for i in begun], [label] * len(begun), model.room())
             rows = {i: row for (i, token), row in zip(begun.items(), encoded, strict=True) if row.answer[0] == token}
             longer = {i: row for i, row in rows.items() if len(row.answer) > 1}
-            argmax, _ = _argmax(model, list(longer.values()))
+            argmax, _ = answer_argmax(model, list(longer.values()))
             refused = {i for (i, row), tokens in zip(longer.items(), argmax, strict=True) if tokens != row.answer}
             for i, row in rows.items():
                 if i not in refused and len(row.answer) > found.get(i, (0, ""))[0]:
@@ -124,7 +124,7 @@ class Evaluator:
         return {i: label for i, (_, label) in found.items()}
 
 
-def _argmax(model: LanguageModel, encoded: Sequence[Encoded]) -> tuple[list[tuple[int, ...]], list[float]]:
+def answer_argmax(model: LanguageModel, encoded: Sequence[Encoded]) -> tuple[list[tuple[int, ...]], list[float]]:
     """The most probable token at each answer position, and log p(answer | prompt), of each example."""
     argmax: list[tuple[int, ...]] = [()] * len(encoded)
     log_probabilities = [0.0] * len(encoded)

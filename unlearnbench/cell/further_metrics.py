@@ -1,9 +1,9 @@
-"""A metric that was installed later, for cells that have finished: from their stored predictions, without a model."""
+"""A metric that was installed later, for cells that have finished: from stored predictions if they suffice."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
@@ -19,7 +19,7 @@ from unlearnbench.leaderboard.sets import prefix
 from unlearnbench.leaderboard.stored import entries_by_run, read_predictions
 from unlearnbench.plugins import Registered
 from unlearnbench.tracking.run import Record
-from unlearnbench.tracking.store import KEY, RESULT, Store
+from unlearnbench.tracking.store import KEY, MODEL_FOLDER, RESULT, Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,12 +35,30 @@ class Added:
     Attributes:
         computed: names of the cells that have them now.
         before: how many cells had them before.
+        unfinished: cells whose model has to answer again.
         lacking: why a cell could not get one, by its name.
     """
 
     computed: list[str] = field(default_factory=list)
     before: int = 0
+    unfinished: list[Unfinished] = field(default_factory=list)
     lacking: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A cell with metrics that read more than was stored.
+
+    Attributes:
+        key: by which the cell is found so far.
+        reason: what was not stored.
+    """
+
+    run_id: str
+    key: str
+    entry: Entry
+    new: Sequence[Registered[type[Metric]]]
+    reason: str
 
 
 class NotStoredError(Exception):
@@ -60,7 +78,8 @@ class _NotStored(Sequence[int]):
 def add_metrics(store: Store, metrics: Sequence[Registered[type[Metric]]]) -> Added:
     """Computes metrics for all finished cells of a store that lack them, and records them as if a run had.
 
-    A result then has the key that a run with these metrics looks for, so that it is not run again.
+    A result then has the key that a run with these metrics looks for, so that it is not run again. No model is loaded:
+    `Added.unfinished` has the cells that need theirs.
     """
     found = Added()
     keys = {run.info.run_id: key for key, run in store.finished_cells().items()}
@@ -68,14 +87,27 @@ def add_metrics(store: Store, metrics: Sequence[Registered[type[Metric]]]) -> Ad
         new = [metric for metric in metrics if not _has(entry, metric)]
         if not new:
             found.before += 1
-        try:
-            with_new = _with_metrics(store, run_id, entry, new) if new else entry
-        except NotStoredError as error:
-            found.lacking[entry.name] = str(error)
+        elif isinstance(entry.identity.subject, EarlierId):
+            found.lacking[entry.name] = "it is a result of version 0.1"
             continue
-        _record(store, run_id, keys[run_id], entry, with_new)
+        try:
+            with_new = _with_metrics(entry, new, _stored(store, run_id, entry)) if new else entry
+        except NotStoredError as error:
+            found.unfinished.append(Unfinished(run_id, keys[run_id], entry, new, str(error)))
+            continue
+        record_metrics(store, run_id, keys[run_id], entry, with_new)
         found.computed += [entry.name] if new else []
     return found
+
+
+def add_answered(store: Store, cell: Unfinished, predictions: Mapping[str, Predictions]) -> None:
+    """Computes and records what a cell lacks from answers that its model has given again.
+
+    Args:
+        predictions: by split or transfer task.
+    """
+    with_new = _with_metrics(cell.entry, cell.new, predictions, loaded=True)
+    record_metrics(store, cell.run_id, cell.key, cell.entry, with_new)
 
 
 def _has(entry: Entry, metric: Registered[type[Metric]]) -> bool:
@@ -87,19 +119,40 @@ def _has(entry: Entry, metric: Registered[type[Metric]]) -> bool:
     return all(set(wanted) <= set(one.metrics) for one in evaluations)
 
 
-def _with_metrics(store: Store, run_id: str, entry: Entry, new: Sequence[Registered[type[Metric]]]) -> Entry:
-    if isinstance(entry.identity.subject, EarlierId):
-        raise NotStoredError("it is a result of version 0.1")
-    numbers: dict[str, float] = {}
+def _stored(store: Store, run_id: str, entry: Entry) -> dict[str, Predictions]:
+    """The stored predictions by split or transfer task.
+
+    Raises:
+        NotStoredError: those of one are not there.
+    """
+    found = {}
     for one in (*entry.identity.splits, *entry.identity.further):
         frame = read_predictions(store, run_id, one.name)
         if frame is None:
             raise NotStoredError(f"its predictions on {one.name} were not stored, or can't be read")
-        predictions = _predictions(store, run_id, one, frame)
-        for metric in new:
-            numbers[f"{prefix(one.name)}_{metric.item.name}"] = _value(metric.item(), predictions)
+        found[one.name] = _predictions(store, run_id, one, frame)
+    return found
+
+
+def _with_metrics(
+    entry: Entry,
+    new: Sequence[Registered[type[Metric]]],
+    predictions: Mapping[str, Predictions],
+    loaded: bool = False,
+) -> Entry:
+    numbers = {
+        f"{prefix(name)}_{metric.item.name}": _value(metric.item(), found)
+        for name, found in predictions.items()
+        for metric in new
+    }
     added = tuple(
-        AddedMetric(name=one.item.name, package=one.origin.package, version=one.origin.version, added=_now())
+        AddedMetric(
+            name=one.item.name,
+            package=one.origin.package,
+            version=one.origin.version,
+            added=_now(),
+            by="model" if loaded else "predictions",
+        )
         for one in new
     )
     names = {metric.item.name for metric in new}
@@ -147,19 +200,16 @@ def _predictions(store: Store, run_id: str, one: EvaluationId, frame: pd.DataFra
 
 def _value(metric: Metric, predictions: Predictions) -> float:
     if metric.needs_text and not predictions.written:
-        raise NotStoredError(
-            f"{metric.name} reads what the model writes, which was not stored and needs the model: run the cell again "
-            "with --force"
-        )
+        raise NotStoredError(f"{metric.name} reads what the model writes, which was not stored")
     try:
         return float(metric.compute(predictions))
     except NotStoredError as error:
-        raise NotStoredError(f"{metric.name} can't be computed: {error}; run the cell again with --force") from None
+        raise NotStoredError(f"{metric.name} can't be computed: {error}") from None
     except Exception as error:
         raise UserError(safe(f"metric {metric.name} failed: {type(error).__name__}: {first_line(error)}")) from None
 
 
-def _record(store: Store, run_id: str, old: str, before: Entry, entry: Entry) -> None:
+def record_metrics(store: Store, run_id: str, old: str, before: Entry, entry: Entry) -> None:
     """Writes the result anew; whoever stops in between finishes it with the same command.
 
     Args:
@@ -176,4 +226,4 @@ def _record(store: Store, run_id: str, old: str, before: Entry, entry: Entry) ->
     if (models / old).is_dir() and not (models / entry.key).exists():
         # A kept model goes by the key of its result.
         (models / old).rename(models / entry.key)
-        record.tags({"model.folder": f"models/{entry.key}"})
+        record.tags({MODEL_FOLDER: f"models/{entry.key}"})

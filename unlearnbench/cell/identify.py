@@ -179,7 +179,8 @@ def transfer_ids(
 def metric_ids(metrics: Iterable[Registered[type[Metric]]]) -> tuple[MetricId, ...]:
     """Registered metrics and their versions, without the built-in ones, which are part of what `ENGINE` counts."""
     own = [one for one in metrics if one.origin.package != PROJECT]
-    return tuple(sorted((MetricId(one.item.name, one.origin.package, one.origin.version) for one in own), key=_by_name))
+    ids = [MetricId(one.item.name, one.origin.package, one.origin.version, one.item.variant) for one in own]
+    return tuple(sorted(ids, key=_by_name))
 
 
 def _by_name(metric: MetricId) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +18,13 @@ from unlearnbench.cell.result import CellResult
 from unlearnbench.cell.shared_settings import shared_settings
 from unlearnbench.cell.tuning import Trial
 from unlearnbench.config import dump_experiment
-from unlearnbench.contract.metrics import Metric, confusion_counts
+from unlearnbench.contract.metrics import Metric, Predictions, confusion_counts
 from unlearnbench.contract.rows import VANILLA
+from unlearnbench.contract.task import Example
 from unlearnbench.leaderboard.entry import CurvePointEntry, DataFacts, Entry, MetricFacts, TrialEntry
 from unlearnbench.leaderboard.leaks import FORGET, kept
 from unlearnbench.tracking.run import Record
-from unlearnbench.tracking.store import KEY, RESULT, SEARCH, TRAINING, TUNED_ON
+from unlearnbench.tracking.store import BROUGHT, KEY, RESULT, SEARCH, TRAINING, TUNED_ON
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 def cell_tags(cell: Cell) -> dict[str, str]:
     """What MLflow's pages show of a cell, and what it is found by."""
     scenario = cell.scenario
+    brought = {} if cell.brought is None else {BROUGHT: cell.brought.found.given}
     tuned = {} if cell.tuned_on is None else {TUNED_ON: str(cell.tuned_on)}
     if cell.tuned_on is not None and cell.leader is None:
         tuned |= {SEARCH: cell.search}
@@ -48,6 +50,7 @@ def cell_tags(cell: Cell) -> dict[str, str]:
         "data.fingerprint": scenario.data.fingerprint,
         "data.source": scenario.data.splits.provenance.get("data", ""),
         **tuned,
+        **brought,
     }
 
 
@@ -95,7 +98,12 @@ def attach_result(
 
 def metric_facts(metric: type[Metric]) -> MetricFacts:
     """What tables must know of a metric."""
-    return MetricFacts(title=metric.title, lower_is_better=metric.lower_is_better, is_share=metric.is_share)
+    return MetricFacts(
+        title=metric.title,
+        lower_is_better=metric.lower_is_better,
+        is_share=metric.is_share,
+        variant=metric.variant,
+    )
 
 
 def _title(cell: Cell) -> str:
@@ -137,31 +145,34 @@ def _trial(trial: Trial, curve: str) -> TrialEntry:
 
 def attach_predictions(record: Record, cell: Cell, evaluations: Mapping[str, Evaluation]) -> None:
     """Stores every prediction, the confusion counts, and the settings that run the cell again."""
-    import pandas as pd
-
     scenario = cell.scenario
     examples = dict(scenario.data.splits.items()) | {data.task.name: data.examples for data in scenario.transfer}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "predictions"
         folder.mkdir()
         for name, evaluation in evaluations.items():
-            frame = pd.DataFrame(
-                {
-                    "text": [example.text for example in examples[name]],
-                    "group": [example.group for example in examples[name]],
-                    "answer": evaluation.predictions.answers,
-                    "predicted": evaluation.predictions.predicted,
-                    "log_probability": evaluation.predictions.log_probabilities,
-                    "answer_tokens": evaluation.predictions.answer_tokens,
-                }
-            )
-            if evaluation.predictions.written:
-                frame["written"] = evaluation.predictions.written
-            frame.to_parquet(folder / f"{name}.parquet")
+            predictions_frame(examples[name], evaluation.predictions).to_parquet(folder / f"{name}.parquet")
         if scenario.data.task.labels:
             _confusion_frame(evaluations).to_csv(Path(scratch) / "confusion.csv", index=False)
         (Path(scratch) / "config.yaml").write_text(dump_experiment(cell.settings), encoding="utf-8")
         record.artifacts(Path(scratch))
+
+
+def predictions_frame(examples: Sequence[Example], predictions: Predictions) -> pd.DataFrame:
+    """Every single prediction of a split, as it is stored."""
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "text": [example.text for example in examples],
+            "group": [example.group for example in examples],
+            "answer": predictions.answers,
+            "predicted": predictions.predicted,
+            "log_probability": predictions.log_probabilities,
+            "answer_tokens": predictions.answer_tokens,
+        }
+    )
+    return frame.assign(written=predictions.written) if predictions.written else frame
 
 
 def _confusion_frame(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:

@@ -1,7 +1,8 @@
-"""``unlearnbench evaluate``: a model that was made elsewhere on the leaderboard, or a new metric for finished cells."""
+"""``unlearnbench evaluate``: a model that was made elsewhere on the leaderboard, or more numbers of finished cells."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,9 +28,12 @@ from unlearnbench.grid.choosing import check_names
 from unlearnbench.plugins import registry
 
 if TYPE_CHECKING:
+    from unlearnbench.cell.further_metrics import Unfinished
     from unlearnbench.config import RunConfig
     from unlearnbench.grid.evaluate import Named
+    from unlearnbench.plugins import Registry
     from unlearnbench.tracking.store import Store
+    from unlearnbench.utility.benchmarks import Benchmark
 
 
 def evaluate(
@@ -43,7 +47,9 @@ def evaluate(
         typer.Option(help="Model before unlearning, against which it is measured; an adapter names one."),
     ] = None,
     preset: Preset = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of several models of one name, each has its own.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of several models of one name, each has its own; or of --utility-examples.")
+    ] = 0,
     data_root: DataRoot = None,
     max_train: Annotated[int | None, typer.Option(help="Largest size of each training split.")] = None,
     max_test: Annotated[int | None, typer.Option(help="Largest size of each test split.")] = None,
@@ -55,18 +61,40 @@ def evaluate(
     metrics: Annotated[
         str | None, typer.Option(help="Instead of a model: metrics to compute for the finished cells, behind commas.")
     ] = None,
+    utility: Annotated[
+        str | None,
+        typer.Option(help="Instead of a model: tasks of lm-evaluation-harness to ask the models of finished cells."),
+    ] = None,
+    utility_examples: Annotated[
+        int | None, typer.Option(min=1, help="How many examples of each are asked, drawn with --seed; all by default.")
+    ] = None,
+    utility_path: Annotated[
+        Path | None, typer.Option(help="Folder with tasks of your own for lm-evaluation-harness.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Put a model that was made elsewhere on the leaderboard, or add metrics to finished cells. Nothing is trained.
 
     A model stands in the table of results on the same rows: give the settings of the run that it is to stand beside.
     """
+    for flag, asked in (("--metrics", metrics), ("--utility", utility)):
+        if asked is not None and (model, task, name, base) != (None,) * 4:
+            raise UserError(f"{flag} is for cells that have finished: leave out MODEL, --task, --name and --base.")
+    if metrics is not None and utility is not None:
+        raise UserError("--metrics and --utility are two things: call the command once for each.")
+    if utility is None and (utility_examples, utility_path) != (None, None):
+        raise UserError("--utility-examples and --utility-path belong to --utility: name its tasks.")
+    folder = results or Path("results")
     if metrics is not None:
-        if (model, task, name, base) != (None,) * 4:
-            raise UserError("--metrics is for cells that have finished: leave out MODEL, --task, --name and --base.")
-        raise typer.Exit(_add_metrics(names(metrics) or [], results or Path("results"), tracking_uri, Console()))
+        raise typer.Exit(_add_metrics(names(metrics) or [], folder, tracking_uri, device, Console()))
+    if utility is not None:
+        store = _finished(folder, tracking_uri)
+        benchmarks = _benchmarks(names(utility) or [], utility_path, utility_examples, seed)
+        raise typer.Exit(_add_utility(benchmarks, store, device, Console()))
     if model is None or task is None or name is None:
-        raise UserError("name a model, --task and --name; or --metrics and the results folder that is to have them.")
+        raise UserError(
+            "name a model, --task and --name; or --metrics or --utility, and the results folder that is to have them."
+        )
     from unlearnbench.grid.evaluate import Named, configured, name_models
 
     known = registry()
@@ -111,7 +139,19 @@ def _run(config: RunConfig, named: Named, console: Console, quiet: bool) -> int:
     return 1 if outcome.failed else 0
 
 
-def _add_metrics(wanted: list[str], results: Path, tracking_uri: str | None, console: Console) -> int:
+def _answered_again(
+    store: Store, cells: list[Unfinished], known: Registry, device: str | None
+) -> tuple[list[str], dict[str, str]]:
+    from unlearnbench.console.quiet import quiet_libraries
+    from unlearnbench.grid.answer_again import answer_again
+
+    quiet_libraries()
+    return answer_again(store, cells, known, device)
+
+
+def _add_metrics(
+    wanted: list[str], results: Path, tracking_uri: str | None, device: str | None, console: Console
+) -> int:
     """Returns the exit code: 0, or 1 if a cell could not get them."""
     from unlearnbench.cell.further_metrics import add_metrics
     from unlearnbench.leaderboard.stored import read_entries
@@ -124,14 +164,69 @@ def _add_metrics(wanted: list[str], results: Path, tracking_uri: str | None, con
         if metric not in known.metrics:
             raise UserError(f"no metric is called {metric!r}: {nearest(metric, known.metrics)}")
     store = Store.existing(results, tracking_uri)
+    title = ", ".join(wanted)
     added = add_metrics(store, [known.metrics[metric] for metric in wanted])
-    had = f"{added.before} had it before"
-    say(console, f"{len(added.computed)} cells have {', '.join(wanted)} now, {had}; no model was loaded.")
-    for cell, reason in added.lacking.items():
+    computed, lacking, loaded = added.computed, dict(added.lacking), "no model was loaded"
+    if added.unfinished:
+        what = f"{len(added.unfinished)} cells need their models for {title}: {added.unfinished[0].reason}"
+        say(console, f"{what}. They are loaded one after the other; nothing is trained.")
+        answered, unanswered = _answered_again(store, added.unfinished, known, device)
+        computed, lacking, loaded = [*computed, *answered], lacking | unanswered, f"{len(answered)} models were loaded"
+    say(console, f"{len(computed)} cells have {title} now, {added.before} had it before; {loaded}.")
+    for cell, reason in lacking.items():
         say(console, f"left out: {cell}: {reason}")
     written = write_leaderboard(read_entries(store), store.results, failed=list(store.failed_cells().values()))
     say(console, f"leaderboard of {store.results}: {', '.join(path.name for path in written)}")
-    return 1 if added.lacking else 0
+    return 1 if lacking else 0
+
+
+def _finished(results: Path, tracking_uri: str | None) -> Store:
+    from unlearnbench.tracking.store import Store
+
+    return Store.existing(results, tracking_uri)
+
+
+def _benchmarks(wanted: list[str], folder: Path | None, examples: int | None, seed: int) -> list[Benchmark]:
+    if find_spec("lm_eval") is None:
+        raise UserError(
+            '--utility needs lm-evaluation-harness: in the checkout of unlearnbench, `pip install -e ".[lm-eval]"`.'
+        )
+    from unlearnbench.console.quiet import quiet_libraries
+
+    # Before the harness is imported, which shows its own progress.
+    quiet_libraries()
+    from unlearnbench.utility.benchmarks import find_benchmarks
+
+    return find_benchmarks(wanted, folder, examples, seed)
+
+
+def _add_utility(benchmarks: list[Benchmark], store: Store, device: str | None, console: Console) -> int:
+    """Returns the exit code: 0, 1 if a cell's model could not be asked, or 130 after Ctrl-C."""
+    from unlearnbench.leaderboard.stored import read_entries
+    from unlearnbench.leaderboard.write import write_leaderboard
+    from unlearnbench.storage.cache import check_cache
+    from unlearnbench.utility.add import ask, plan_utility
+
+    check_cache()
+    known = registry()
+    print_problems(known)
+    plan = plan_utility(store, benchmarks, known, device)
+    if plan.lacking and not plan.asking and not plan.before:
+        cell, reason = next(iter(plan.lacking.items()))
+        raise UserError(f"no cell of {store.results} has a model that can be asked; {cell}: {reason.rstrip('.')}.")
+    what = ", ".join(map(str, benchmarks))
+    say(console, f"{len(plan.asking)} cells to ask {what}; {plan.models} models to load, nothing is trained.")
+    try:
+        ask(store, plan, lambda cell: say(console, f"asked: {cell}"))
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command continues where it stopped.")
+        return 130
+    say(console, f"{len(plan.asking)} cells have {what} now, {plan.before} had it before.")
+    for cell, reason in plan.lacking.items():
+        say(console, f"left out: {cell}: {reason}")
+    written = write_leaderboard(read_entries(store), store.results, failed=list(store.failed_cells().values()))
+    say(console, f"leaderboard of {store.results}: {', '.join(path.name for path in written)}")
+    return 1 if plan.lacking else 0
 
 
 def _show(console: Console, store: Store, key: str) -> None:

@@ -49,6 +49,7 @@ class Metric(ABC):
         lower_is_better: whether a smaller value means better answers, as for a loss. Better answers are the aim on
             retain examples; on forget examples the aim is the opposite, as for all metrics.
         is_share: whether it is between 0 and 1 and shown in percent.
+        variant: which of several definitions in use under this name, in a few words; tables show it behind the title.
     """
 
     name: ClassVar[str]
@@ -57,6 +58,7 @@ class Metric(ABC):
     needs_text: ClassVar[bool] = False
     lower_is_better: ClassVar[bool] = False
     is_share: ClassVar[bool] = True
+    variant: ClassVar[str] = ""
 
     @abstractmethod
     def compute(self, predictions: Predictions) -> float:

@@ -15,7 +15,7 @@ from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.modes import evaluating
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel
+    from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria
 
 
 def write(model: LanguageModel, encoded: Sequence[Encoded]) -> list[tuple[int, ...]]:
@@ -24,28 +24,54 @@ def write(model: LanguageModel, encoded: Sequence[Encoded]) -> list[tuple[int, .
     Fine-tuning teaches answers but not where to stop, so the number of tokens of the right answer is the limit; an
     end-of-text token ends a continuation earlier.
     """
+    prompts = [example.ids[: example.answer_start] for example in encoded]
+    return continuations(model, prompts, [len(example.answer) for example in encoded])
+
+
+def continuations(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    limits: Sequence[int],
+    stop: StoppingCriteria | None = None,
+) -> list[tuple[int, ...]]:
+    """Greedy continuations of prompts, each of at most so many tokens; an end-of-text token ends one earlier.
+
+    Args:
+        stop: says which continuations need no more tokens; it is given the written tokens alone. They may be followed
+            by padding.
+    """
     prefix = 0 if model.prompt is None else len(model.prompt)
-    written: list[tuple[int, ...]] = [()] * len(encoded)
-    groups = padded_passes([prefix + len(example.ids) for example in encoded], model.budget)
-    for indices, rows in model.halving(groups, lambda group: _continue(model, [encoded[i] for i in group])):
+    written: list[tuple[int, ...]] = [()] * len(prompts)
+    lengths = [prefix + len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)]
+
+    def run(group: list[int]) -> list[tuple[int, ...]]:
+        return _continue(model, [prompts[i] for i in group], [limits[i] for i in group], stop)
+
+    for indices, rows in model.halving(padded_passes(lengths, model.budget), run):
         for index, row in zip(indices, rows, strict=True):
             written[index] = row
     return written
 
 
 @torch.inference_mode()
-def _continue(model: LanguageModel, encoded: Sequence[Encoded]) -> list[tuple[int, ...]]:
-    from transformers import GenerationConfig
+def _continue(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], limits: Sequence[int], stop: StoppingCriteria | None
+) -> list[tuple[int, ...]]:
+    from transformers import GenerationConfig, StoppingCriteriaList
 
     network = model.network
     ends = _end_tokens(model)
-    limits = [len(example.answer) for example in encoded]
     settings = GenerationConfig(
         max_new_tokens=max(limits), do_sample=False, pad_token_id=model.pad, eos_token_id=ends or None
     )
-    embeddings, mask = _left_padded(model, [example.ids[: example.answer_start] for example in encoded])
+    embeddings, mask = _left_padded(model, prompts)
     with evaluating(network), model.autocast(), _only(settings, network):
-        output = network.generate(inputs_embeds=embeddings, attention_mask=mask, generation_config=settings).tolist()
+        output = network.generate(
+            inputs_embeds=embeddings,
+            attention_mask=mask,
+            generation_config=settings,
+            stopping_criteria=StoppingCriteriaList([] if stop is None else [stop]),
+        ).tolist()
     return [_until(row[:limit], ends) for row, limit in zip(output, limits, strict=True)]
 
 

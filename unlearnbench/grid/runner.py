@@ -41,7 +41,7 @@ from unlearnbench.storage.cache import discard, filling
 from unlearnbench.storage.full_disk import stop_on_full_storage
 from unlearnbench.storage.lease import WAIT_SECONDS, Claim, ClaimLostError
 from unlearnbench.tracking.run import Record
-from unlearnbench.tracking.store import INVOCATION, Store
+from unlearnbench.tracking.store import INVOCATION, MODEL_FOLDER, Store
 
 Made = TypeVar("Made")
 
@@ -399,7 +399,7 @@ class Runner:
             self._keep(cell, lambda folder: trainer.slot.save(model, folder))
         if self.config.keep_models:
             # Relative to the results folder, which may be moved.
-            record.tags({"model.folder": f"models/{cell.key}"})
+            record.tags({MODEL_FOLDER: f"models/{cell.key}"})
 
     def _keep(self, cell: Cell, write: Callable[[Path], object]) -> None:
         """Writes a model that the user keeps, whole or not at all, in place of the one of a former run."""

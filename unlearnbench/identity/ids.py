@@ -334,11 +334,16 @@ class EarlierId(Identity):
 
 @dataclass(frozen=True)
 class MetricId(Identity):
-    """A registered metric."""
+    """A registered metric.
+
+    Attributes:
+        variant: which of several definitions under this name.
+    """
 
     name: str
     package: str
     version: str = field(metadata={SOFTWARE: True})
+    variant: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from unlearnbench.leaderboard.grouping import Group, Row, group_entries
 from unlearnbench.leaderboard.leaks import leaks_of
 from unlearnbench.leaderboard.learned import learned_notes
 from unlearnbench.leaderboard.measures import Measured, lower_is_better, measured
+from unlearnbench.leaderboard.metric_notes import metric_notes
 from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF, UNJUDGED, scores_of
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS, Interval, Pair, Score, all_pairs, interval
 from unlearnbench.leaderboard.target_notes import target_notes
+from unlearnbench.leaderboard.utility import utilities_of
 from unlearnbench.leaderboard.yardstick import Yardstick
 
 
@@ -112,7 +114,7 @@ def _block(group: Group, sort: str) -> Block:
     measures = tuple(measured(entries, group.transfers))
     falling = lower_is_better(sort, measures)
     ordered = sorted([methods.get(line.row, line) for line in lines], key=lambda line: _rank(line, sort, falling))
-    notes = (*learned_notes(yardstick.bases), *target_notes(yardstick), *group.notes)
+    notes = (*learned_notes(yardstick.bases), *target_notes(yardstick), *metric_notes(entries), *group.notes)
     table = group.table
     return Block(table.task, table.model, group.transfers, entries, tuple(ordered), pairs, notes, measures, yardstick)
 
@@ -151,7 +153,8 @@ def _rank(line: Line, sort: str, falling: bool) -> tuple[int, float, str]:
 
 
 def with_scores(entry: Entry, yardstick: Yardstick) -> Entry:
-    """Adds the trade-off on the test splits, relative to the base model of the same seed, over-forgetting, and leak@k.
+    """Adds the trade-off on the test splits, relative to the base model of the same seed, over-forgetting, leak@k and
+    benchmarks of utility.
 
     Without a base model, if it never learned its training rows, or if the target says nothing there is no trade-off;
     without a level to compare with no over-forgetting; without log-probabilities no leak@k.
@@ -163,7 +166,7 @@ def with_scores(entry: Entry, yardstick: Yardstick) -> Entry:
         found[TRADE_OFF] = trade_off(forget, retain, base.metrics["test_retain_accuracy"], scale)
     if level is not None:
         found[OVER_FORGETTING] = over_forgetting(forget, level)
-    found |= {metric: score.mean for metric, score in leaks_of([entry]).items()}
+    found |= {metric: score.mean for metric, score in (leaks_of([entry]) | utilities_of([entry])).items()}
     return entry.model_copy(update={"metrics": {**entry.metrics, **found}}) if found else entry
 
 

@@ -18,6 +18,8 @@ from unlearnbench.leaderboard.sets import OUTCOMES, evaluated, prefix
 
 # Of the files beside leaderboard.json, which is checked entry by entry.
 TEXTS = {".yaml", ".yml", ".md", ".csv", ".tex"}
+# Numbers, and words of methods.
+UNTOLD: Any = {"metrics": True, "right": True, "trials": True, "utility": {"__all__": {"values"}}}
 NEEDED_VERSIONS = ("unlearnbench", "torch", "transformers", "python")
 
 
@@ -33,7 +35,7 @@ def wrong(entries: Sequence[Entry]) -> list[str]:
     problems = [
         f"{entry.name}: {problem}"
         for entry in entries
-        for problem in (*_numbers(entry), *_predictions(entry), *_settings(entry))
+        for problem in (*_numbers(entry), *_predictions(entry), *_utility(entry), *_settings(entry))
     ]
     for key, times in Counter(entry.key for entry in entries).items():
         if times > 1:
@@ -68,7 +70,7 @@ def telling(entries: Sequence[Entry]) -> list[str]:
     found = [
         f"{entry.name}: {where} holds {part}: take it out before you share it"
         for entry in entries
-        for where, text in _texts(entry.model_dump(mode="json", exclude={"metrics", "right", "trials"}), ())
+        for where, text in _texts(entry.model_dump(mode="json", exclude=UNTOLD), ())
         for part in private_parts(text)
     ]
     return list(dict.fromkeys(found))
@@ -141,6 +143,16 @@ def _predictions(entry: Entry) -> list[str]:
         elif accuracy is None or abs(share - accuracy) > 1e-6:
             problems.append(f"right.{name} makes an accuracy of {share:.4f}, but {start}_accuracy is {accuracy}")
     return problems
+
+
+def _utility(entry: Entry) -> list[str]:
+    """The examples of a benchmark are the same for all of its metrics."""
+    return [
+        f"utility {one.name} has {len(values)} values of {metric}, but must have as many of all, and {one.size} at most"
+        for one in entry.utility
+        for metric, values in one.values.items()
+        if not values or len(values) > one.size or len(values) != len(next(iter(one.values.values())))
+    ]
 
 
 def _settings(entry: Entry) -> list[str]:

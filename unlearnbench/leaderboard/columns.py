@@ -108,7 +108,7 @@ def _has(metric: str, block: Block) -> bool:
 
 
 def _score(measured: Measured) -> Column:
-    title = SHORT.get(measured.name, measured.facts.title)
+    title = SHORT.get(measured.name, measured.facts.full_title)
     arrow = "↓" if measured.lower_is_better else "↑"
     write = percent if measured.facts.is_share else number
     rows = measured.rows.replace("_", " ") if measured.rows in SPLITS else measured.rows

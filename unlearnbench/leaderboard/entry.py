@@ -24,6 +24,7 @@ Number = Annotated[FiniteFloat, Field(ge=-1e18, le=1e18)]
 LARGEST_COUNT, LONGEST_NAME = 2**53, 500
 LogProbability = Annotated[FiniteFloat, Field(le=0)]
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 
 
@@ -66,15 +67,45 @@ class MetricFacts(Frozen):
     title: Name
     lower_is_better: bool = False
     is_share: bool = True
+    variant: str = Field(default="", description="which of several definitions under this name")
+
+    @property
+    def full_title(self) -> str:
+        """The title with its variant."""
+        return f"{self.title} ({self.variant})" if self.variant else self.title
 
 
 class AddedMetric(Frozen):
-    """A metric that was computed after the cell had finished, from its stored predictions."""
+    """A metric that was computed after the cell had finished."""
 
     name: Name
     package: str
     version: str
     added: AwareDatetime
+    by: Literal["predictions", "model"] = Field(
+        default="predictions", description="stored predictions, or the kept model, which answered again"
+    )
+
+
+class UtilityEntry(Frozen):
+    """What a benchmark of lm-evaluation-harness says of the model, asked after the cell had finished.
+
+    Its name, and how the harness calls itself, come with the answers; `asked` is a hash of everything that decides what
+    was asked and how answers count.
+    """
+
+    name: Name
+    version: str = Field(description="of the benchmark, as its tasks say")
+    harness: str = Field(description="version of lm-evaluation-harness")
+    few_shots: Count = Field(description="solved examples in a prompt")
+    asked: Name
+    size: Count = Field(description="examples of the benchmark; fewer may have been asked")
+    seed: Count | None = Field(description="with which examples were drawn, or null if all were asked")
+    values: dict[str, Flags | tuple[Share, ...]] = Field(
+        description="by metric, a share for each example asked; text if each is 0 or 1"
+    )
+    added: AwareDatetime
+    package: str = Field(description="version of unlearnbench that asked")
 
 
 class Entry(Frozen):
@@ -108,6 +139,7 @@ class Entry(Frozen):
         description="of the right answers to the test forget examples, the sum over their tokens, in the data's order",
     )
     trials: tuple[TrialEntry, ...] = ()
+    utility: tuple[UtilityEntry, ...] = Field(default=(), description="benchmarks of lm-evaluation-harness")
 
     @model_validator(mode="after")
     def _named(self) -> Entry:

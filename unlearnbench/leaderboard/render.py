@@ -23,6 +23,7 @@ from unlearnbench.leaderboard.sets import OUTCOMES
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 from unlearnbench.leaderboard.terminal import fitting
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
+from unlearnbench.leaderboard.utility_render import utility_markdown
 from unlearnbench.tracking.store import Failure
 
 # In a cell of a terminal's table; leaderboard.md has every seed.
@@ -77,7 +78,7 @@ def _markdown_block(block: Block, with_paper: bool) -> str:
     heads = ["row", *(column.title for column in shown)]
     parts = [f"## {escape(heading(block))}\n", *table(f"l{'r' * len(shown)}", heads, rows)]
     parts += [f"\n{' '.join([seeds_note(block), *map(escape, [*block.notes, *tuning_notes(block)])])}"]
-    parts += [*_every_seed(block), *_outcomes(block), *_leaks(block)]
+    parts += [*_every_seed(block), *_outcomes(block), *_leaks(block), *utility_markdown(block)]
     if published:
         parts.append(
             f"\nRows marked (paper) are published numbers for LLaMA-2-7B on the whole task ({SOURCE}); they were "

@@ -14,6 +14,7 @@ from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.leaks import LEAKS, leaks_of
 from unlearnbench.leaderboard.sets import transfer_tasks
 from unlearnbench.leaderboard.statistics import Floats, Score
+from unlearnbench.leaderboard.utility import utilities_of
 from unlearnbench.leaderboard.yardstick import Yardstick
 
 TRADE_OFF, OVER_FORGETTING = "trade_off", "over_forgetting"
@@ -114,7 +115,8 @@ def scores_of(entries: Sequence[Entry], yardstick: Yardstick) -> dict[str, Score
     """
     entries = sorted(entries, key=lambda entry: -1 if entry.seed is None else entry.seed)
     splits = [name for name in _judged(entries) if all(size(entry, name) > 0 for entry in entries)]
-    found = {metric_name(split): accuracy(entries, split) for split in splits} | leaks_of(entries)
+    found = {metric_name(split): accuracy(entries, split) for split in splits}
+    found |= leaks_of(entries) | utilities_of(entries)
     if {FORGET, RETAIN} <= set(splits):
         if all(yardstick.base(entry.seed) and yardstick.scale(entry.seed) for entry in entries):
             found[TRADE_OFF] = _trade_off(entries, yardstick)

@@ -138,6 +138,16 @@ def difference(first: Score, second: Score) -> Estimate | None:
     return _combined(first.mean - second.mean, [first, second], _paired_examples_part(first, second))
 
 
+def difference_over_examples(first: Score, second: Score) -> Estimate:
+    """First - second of the models as they are: chance is that of test examples alone, paired as in `difference`."""
+    found = first, second
+    return _combined(first.mean - second.mean, [_one_model(score) for score in found], _paired_examples_part(*found))
+
+
+def _one_model(score: Score) -> Score:
+    return Score(score.values.mean(keepdims=True), examples=score.examples)
+
+
 @dataclass(frozen=True)
 class _ExamplesPart:
     """What examples do to a mean over seeds: the whole variance over them, and the share that seeds have in common."""

@@ -28,11 +28,13 @@ class BroughtModel:
         model: what is evaluated; an adapter that changes weights has been merged into it.
         prompt: folder of a soft prompt that stands in front of it.
         revision: hash of its files, or the hub's commit.
+        given: what it was named by; a folder with its whole path.
     """
 
     model: ResolvedModel
     prompt: Path | None
     revision: str
+    given: str
 
 
 def is_adapter(given: str) -> bool:
@@ -65,7 +67,7 @@ def find_brought(
     """
     if not is_adapter(given):
         model = resolve(find_model(given, registered))
-        return BroughtModel(model, None, model.identity)
+        return BroughtModel(model, None, model.identity, model.path if model.spec.is_local else given)
     folder = Path(given).expanduser().resolve()
     kind = str(_facts(folder).get("peft_type"))
     if not (folder / WEIGHTS).is_file():
@@ -76,14 +78,15 @@ def find_brought(
     below = resolve(base)
     revision = f"folder:{content_hash([file_hash(folder / name) for name in (ADAPTER, WEIGHTS)])} on {below.identity}"
     if kind == "PROMPT_TUNING":
-        return BroughtModel(below, folder, revision)
+        return BroughtModel(below, folder, revision, str(folder))
     if kind not in MERGED:
         raise UserError(
             f"adapter {folder} is of kind {kind}, which can't be evaluated: prompt tuning can, and what PEFT "
             f"merges into weights ({', '.join(MERGED)}); or save the whole model, and name that."
         )
     merged = _merged(folder, below, config, revision)
-    return BroughtModel(replace(below, path=str(merged), revision=None, identity=revision), None, revision)
+    model = replace(below, path=str(merged), revision=None, identity=revision)
+    return BroughtModel(model, None, revision, str(folder))
 
 
 def _merged(folder: Path, base: ResolvedModel, config: ModelConfig, revision: str) -> Path:

@@ -57,6 +57,10 @@ EDGE = "edge."
 # A trial that was done when the process that runs the cell came to it: another one had trained it.
 DONE_BEFORE = "unlearnbench.done_before"
 INVOCATION = "unlearnbench.invocation"
+# Where a cell's weights are kept, below the results folder.
+MODEL_FOLDER = "model.folder"
+# Where a model that was made elsewhere was read from.
+BROUGHT = "model.brought"
 PAGE = 1000
 
 

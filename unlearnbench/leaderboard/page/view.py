@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -24,6 +24,7 @@ from unlearnbench.leaderboard.published import paper_lines
 from unlearnbench.leaderboard.render import heading, seeds_note
 from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
+from unlearnbench.leaderboard.utility_render import AGAINST, CAPTION, Change, changes, utility_columns, utility_notes
 
 
 @dataclass(frozen=True)
@@ -123,17 +124,38 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
         f"block-{number}",
         heading(block),
         seeds_note(block),
-        [*block.notes, *tuning_notes(block)],
+        [*block.notes, *tuning_notes(block), *utility_notes(block)],
         [
             TableView("Accuracy", *_table(first, lines, number, examples)),
             *([TableView("Further metrics", *_table(own, lines, number, examples))] if own else []),
             TableView("F1 and cost", *_table(others, lines, number, examples)),
             *([TableView(LEAKS_TITLE, *_table(leaks, block.lines, number, examples))] if leaks else []),
+            *_utility(block, number, examples),
         ],
         [line.title for line in published],
         sentences(block, published),
         charts(block, with_paper),
     )
+
+
+def _utility(block: Block, number: int, examples: Examples) -> list[TableView]:
+    """Benchmarks of lm-evaluation-harness, each followed by the difference to the base model."""
+    shown = utility_columns(block)
+    if not shown:
+        return []
+    titles, rows = _table([column for _, column in shown], block.lines, number, examples)
+    against = [changes(block, one.metric) for one, _ in shown]
+    with_changes = [
+        replace(row, cells=[cell for pair in zip(row.cells, _changed(line, against), strict=True) for cell in pair])
+        for row, line in zip(rows, block.lines, strict=True)
+    ]
+    heads = [text for title in titles for text in (title, AGAINST)]
+    return [TableView(CAPTION, heads, with_changes)]
+
+
+def _changed(line: Line, against: Sequence[Mapping[str, Change]]) -> list[CellView]:
+    found = [changes.get(line.row) for changes in against]
+    return [CellView("", None) if one is None else CellView(one.text, one.value, one.bounds) for one in found]
 
 
 def _table(
@@ -190,7 +212,14 @@ def _entry_view(entry: Entry, examples: Examples) -> EntryView:
         "recorded": entry.recorded.isoformat(sep=" "),
         **{
             f"metric {one.name}, added later": f"{one.added.isoformat(sep=' ')}, by {one.package} {one.version}"
+            + (", from the kept model" if one.by == "model" else ", from stored predictions")
             for one in entry.added
+        },
+        **{
+            f"utility {one.name}, asked later": f"{one.added.isoformat(sep=' ')}, by unlearnbench {one.package} with "
+            f"{one.harness}; its version {one.version}, {one.few_shots} solved examples in a prompt"
+            + ("" if one.seed is None else f", examples drawn with seed {one.seed}")
+            for one in entry.utility
         },
         "key": entry.key,
         **{f"identity, {name}": value for name, value in told(entry.identity)},

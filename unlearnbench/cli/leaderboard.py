@@ -39,6 +39,7 @@ def leaderboard(
     """Write leaderboard.md, .csv and .json (and .html, .tex) from all finished cells."""
     if context.invoked_subcommand is not None:
         return
+    from unlearnbench.leaderboard.samples import answers_to_tests
     from unlearnbench.leaderboard.stored import read_entries, read_examples
     from unlearnbench.leaderboard.write import write_leaderboard
     from unlearnbench.tracking.store import Store
@@ -51,6 +52,7 @@ def leaderboard(
         sort=sort,
         all_settings=all_settings,
         page=read_examples(store) if html else None,
+        samples=answers_to_tests(store) if html else None,
         latex=latex,
         failed=list(store.failed_cells().values()),
     )

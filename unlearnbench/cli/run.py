@@ -284,6 +284,7 @@ def _show_result(console: Console, store: Store, keys: set[str], config: RunConf
     from unlearnbench.leaderboard.overall import overall
     from unlearnbench.leaderboard.overall_render import overall_terminal
     from unlearnbench.leaderboard.render import to_terminal
+    from unlearnbench.leaderboard.samples import answers_to_tests
     from unlearnbench.leaderboard.stored import read_entries, read_examples
     from unlearnbench.leaderboard.write import write_leaderboard
 
@@ -298,8 +299,13 @@ def _show_result(console: Console, store: Store, keys: set[str], config: RunConf
             console.print(part)
     if not entries:
         return None
-    examples = read_examples(store) if with_page else None
-    written = write_leaderboard(entries, store.results, page=examples, failed=list(store.failed_cells().values()))
+    written = write_leaderboard(
+        entries,
+        store.results,
+        page=read_examples(store) if with_page else None,
+        samples=answers_to_tests(store) if with_page else None,
+        failed=list(store.failed_cells().values()),
+    )
     names = ", ".join(path.name for path in written)
     say(console, f"leaderboard of {store.results}: {names}")
     for text in _next_steps(store, config):

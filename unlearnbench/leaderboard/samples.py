@@ -7,7 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from unlearnbench.errors import UserError
-from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.entry import SPLITS, Entry
 from unlearnbench.leaderboard.files import find_store
 from unlearnbench.leaderboard.reading import read_leaderboard
 from unlearnbench.leaderboard.sets import evaluated
@@ -15,6 +15,8 @@ from unlearnbench.leaderboard.stored import PREDICTIONS, entries_by_run, read_pr
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from unlearnbench.tracking.store import Store
 
 PLACE = {"task": "str", "model": "str", "row": "str", "seed": "Int64", "split": "str", "example": "int64"}
 COLUMNS = {**PLACE, **PREDICTIONS, "right": "bool", "key": "str"}
@@ -68,6 +70,19 @@ def samples_of(path: str | PathLike[str], keys: Collection[str] | None) -> pd.Da
     if not frames:
         raise UserError(f"{path} holds no single answers: name a results folder or a leaderboard.json.")
     return pd.concat(frames, ignore_index=True)
+
+
+def answers_to_tests(store: Store) -> pd.DataFrame | None:
+    """The stored answers to test splits and transfer tasks, as `load_samples` gives them; None if there are none."""
+    import pandas as pd
+
+    frames = [
+        _stored(entry, name, found)
+        for run_id, entry in entries_by_run(store).items()
+        for name in evaluated(entry)
+        if name not in SPLITS[:2] and (found := read_predictions(store, run_id, name)) is not None
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else None
 
 
 def _stored(entry: Entry, split: str, predictions: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unlearnbench.errors import UserError
 from unlearnbench.leaderboard.blocks import build_blocks
@@ -14,6 +15,9 @@ from unlearnbench.leaderboard.preview import Examples
 from unlearnbench.leaderboard.render import to_markdown
 from unlearnbench.storage.whole import write_whole
 from unlearnbench.tracking.store import Failure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_SORT = "trade_off"
 
@@ -26,12 +30,14 @@ def write_leaderboard(
     sort: str = DEFAULT_SORT,
     all_settings: bool = False,
     page: Examples | None = None,
+    samples: pd.DataFrame | None = None,
     latex: bool = False,
     failed: Sequence[Failure] = (),
 ) -> list[Path]:
     """Writes leaderboard.md, .csv and .json, and .html where `page` brings its examples; returns their paths.
 
     Args:
+        samples: single answers to test examples, which the page filters.
         latex: whether to write leaderboard.tex, too.
         all_settings: whether a row that was run with several settings has a line for each, instead of the newest.
         failed: cells without a result, which the tables' readers should know of.
@@ -52,7 +58,7 @@ def write_leaderboard(
     if page is not None:
         from unlearnbench.leaderboard.page.page import to_html
 
-        texts["leaderboard.html"] = to_html(blocks, page, with_paper, failed)
+        texts["leaderboard.html"] = to_html(blocks, page, with_paper, failed, samples=samples)
     if latex:
         from unlearnbench.leaderboard.latex import to_latex
 

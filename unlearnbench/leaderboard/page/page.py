@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import vl_convert
@@ -16,11 +16,15 @@ from unlearnbench.console.private import without_places
 from unlearnbench.console.safe_text import printable
 from unlearnbench.leaderboard.blocks import Block
 from unlearnbench.leaderboard.overall import overall
+from unlearnbench.leaderboard.page.answers import answers_view
 from unlearnbench.leaderboard.page.view import chart_specs, overall_view, view
 from unlearnbench.leaderboard.preview import Examples
 from unlearnbench.leaderboard.published import SOURCE
 from unlearnbench.leaderboard.render import NOTE
 from unlearnbench.tracking.store import Failure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CAPTIONS = {
     "ranks": "Mean rank over tasks. Joined in orange: methods that can't be told apart.",
@@ -54,25 +58,29 @@ def to_html(
     with_paper: bool = False,
     failed: Sequence[Failure] = (),
     board: Board | None = None,
+    samples: pd.DataFrame | None = None,
 ) -> str:
     """The page. Names and texts of plugins, data and runs are escaped.
 
     Args:
         board: what a page that is one of a site says beside its tables.
+        samples: single answers to test examples, as `unlearnbench.load_samples` gives them, to be filtered.
     """
     views = [view(block, number, examples, with_paper) for number, block in enumerate(blocks)]
-    answers = [overall_view(table, number) for number, table in enumerate(overall(blocks))]
+    overviews = [overall_view(table, number) for number, table in enumerate(overall(blocks))]
+    found = {} if samples is None else {one.id: answers_view(b, samples) for one, b in zip(views, blocks, strict=True)}
     return render(
         "page.html.j2",
         blocks=views,
         failed=[replace(failure, reason=without_places(failure.reason)) for failure in failed],
-        overall=answers,
-        charts=chart_specs([*answers, *views]),
+        overall=overviews,
+        answers={name: answers for name, answers in found.items() if answers is not None},
+        charts=chart_specs([*overviews, *views]),
         captions=CAPTIONS,
         note=NOTE.split("\n\n"),
         source=SOURCE,
         board=board,
-        script=f"{resource('sort.js')}\n{resource('page.js')}",
+        script="\n".join(map(resource, ("sort.js", "answers.js", "page.js"))),
         vega=None if board else vega(),
     )
 

@@ -45,6 +45,11 @@ ODD = st.one_of(
     st.text(max_size=20),
 )
 
+SETTINGS = RunConfig().model_dump(mode="json")
+LEADERBOARD = json.loads(to_json(ENTRIES))
+# In C, if it is there.
+WRITER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 
 @st.composite
 def damaged(draw: st.DrawFn, value: Any) -> Any:
@@ -112,7 +117,7 @@ def leaderboards(draw: st.DrawFn) -> str:
     """A leaderboard with odd places, or what is no leaderboard."""
     if draw(st.integers(0, 19)) == 0:
         return draw(st.sampled_from(["[" * 100_000, '{"entries":' * 5000, "", "\x00", "1" * 5000, "null"]))
-    return json.dumps(draw(damaged(json.loads(to_json(ENTRIES)))))
+    return json.dumps(draw(damaged(LEADERBOARD)))
 
 
 @st.composite
@@ -121,11 +126,11 @@ def configurations(draw: st.DrawFn) -> str:
     if draw(st.integers(0, 9)) == 0:
         return draw(
             st.sampled_from(
-                ["[" * 3000, "a: " + "9" * 5000, "&a [*a]", "!!python/object/apply:os.system [id]", "{", "\x1b", "- a",
+                ["[" * 600, "a: " + "9" * 5000, "&a [*a]", "!!python/object/apply:os.system [id]", "{", "\x1b", "- a",
                  "a: &a [x]\nb: &b [*a,*a]\nc: [*b,*b]", "seeds: [10000000000000000000000]", "? [a]\n: b"]
             )
         )  # fmt: skip
-    return str(yaml.safe_dump(draw(damaged(RunConfig().model_dump(mode="json"))), allow_unicode=True))
+    return str(yaml.dump(draw(damaged(SETTINGS)), Dumper=WRITER, allow_unicode=True))
 
 
 @st.composite

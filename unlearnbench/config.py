@@ -22,6 +22,7 @@ DEFAULT_PRESET = "quick"
 DEFAULT_PRESET_ELSEWHERE = "small"
 
 Design = Literal["spread", "random"]
+Keep = Literal["last", "best"]
 OnLeakage = Literal["error", "drop-from-train"]
 # NumPy and scikit-learn take seeds of 32 bits.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -99,8 +100,15 @@ class TuningConfig(Section):
     max_examples: int = Field(
         default=512, ge=1, description="examples of each training split, at most, by which a trial is judged"
     )
+    keep: Keep = Field(
+        default="last",
+        description="model of a training that counts: the last, or the best of those measured at curve_points",
+    )
     curve_points: int = Field(
-        default=8, ge=0, le=100, description="accuracies on training examples during a training; 0: none"
+        default=8,
+        ge=0,
+        le=100,
+        description="points of a training, at most, at which answers are looked at on the way; 0: none",
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from tests.conftest import ToyTask, review
-from unlearnbench.data.sampling import split_by_text, stratified_sample, subsample
+from unlearnbench.data.sampling import answered_rows, split_by_text, stratified_sample, subsample
 
 
 def test_rows_with_the_same_text_get_the_same_side() -> None:
@@ -55,6 +56,19 @@ def test_ties_between_answers_are_broken_at_random() -> None:
         ((answer, _),) = Counter(e.answer for e in stratified_sample(examples, 34, seed)).most_common(1)
         extra[answer] += 1
     assert all(60 < extra[answer] < 140 for answer in "ABC")
+
+
+def test_tested_rows_are_a_sample_of_test_rows_in_random_order() -> None:
+    rows = tuple(review(f"text {i}", "ab"[i % 2]) for i in range(60))
+    splits = replace(ToyTask().splits(None, 0), test_forget=rows, test_retain=rows[:5])
+    forget, retain = answered_rows(splits, 40, seed=0)
+    assert (len(forget), len(retain)) == (40, 5)
+    assert set(forget) == set(stratified_sample(rows, 40, 0))
+    assert set(retain) == set(rows[:5])
+    # Labels alternate in the data, so that every other row would have one label.
+    assert {example.answer for example in forget[::2]} == {"a", "b"}
+    assert answered_rows(splits, 40, seed=0) == (forget, retain)
+    assert answered_rows(splits, 40, seed=1)[0] != forget
 
 
 def test_limits_apply_to_their_own_splits() -> None:

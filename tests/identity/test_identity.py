@@ -120,6 +120,7 @@ CHANGES: dict[str, Change] = {
     "tuning.design": Change("random", METHOD),
     "tuning.scope": Change("grid", METHOD),
     "tuning.max_examples": Change(1, METHOD),
+    "tuning.keep": Change("best", METHOD),
 }
 # Settings under which others change nothing, though they are set.
 WITHOUT_EFFECT: dict[str, tuple[str, Any, dict[str, Any]]] = {
@@ -248,6 +249,11 @@ def test_passes_matter_only_with_dropout(settings: dict[str, Any]) -> None:
     adapted = plain | {"base.kind": "lora"}
     passes = [facets(configured(adapted | {"model.tokens_per_pass": n})) for n in (100, 200)]
     assert changed(*passes) == WHOLE_BASE | {MACHINE}
+
+
+def test_points_of_a_curve_matter_if_the_best_of_them_is_kept(settings: dict[str, Any]) -> None:
+    best = settings | {"tuning.keep": "best"}
+    assert changed(*(facets(configured(best | {"tuning.curve_points": points})) for points in (8, 4))) == METHOD
 
 
 def test_split_seed_changes_all_kinds_of_rows(settings: dict[str, Any]) -> None:

@@ -251,7 +251,9 @@ def _tuning(choice: MethodChoice, data: TaskData, config: RunConfig, tuned_on: i
     judged = _judged_hashes(data, config.forget_fraction, config.tuning.max_examples, config.split_seed)
     trials = max(1, config.tuning.trials) if choice.space else 1
     design = config.tuning.design if trials > 1 else ""
-    return TuningId(trials if choice.tunable else None, *judged, design, tuned_on, forget_target(data.task, config))
+    target = forget_target(data.task, config)
+    best_of = config.tuning.curve_points if config.tuning.keep == "best" else None
+    return TuningId(trials if choice.tunable else None, *judged, design, tuned_on, target, best_of)
 
 
 def _dropout(config: ModelConfig) -> DropoutId:

@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +19,18 @@ from unlearnbench.cell.shared_settings import shared_settings
 from unlearnbench.cell.tuning import Trial
 from unlearnbench.config import dump_experiment
 from unlearnbench.contract.metrics import Metric, Predictions, confusion_counts
+from unlearnbench.contract.needs import needs
 from unlearnbench.contract.rows import VANILLA
 from unlearnbench.contract.task import Example
-from unlearnbench.leaderboard.entry import CurvePointEntry, DataFacts, Entry, MetricFacts, TrialEntry
+from unlearnbench.leaderboard.entry import (
+    AnsweredPointEntry,
+    CurvePointEntry,
+    DataFacts,
+    Entry,
+    MetricFacts,
+    NeedsEntry,
+    TrialEntry,
+)
 from unlearnbench.leaderboard.leaks import FORGET, kept
 from unlearnbench.tracking.run import Record
 from unlearnbench.tracking.store import BROUGHT, KEY, RESULT, SEARCH, TRAINING, TUNED_ON
@@ -92,6 +101,7 @@ def attach_result(
         right={name: _flags(evaluation) for name, evaluation in result.tested.items()},
         log_probabilities=kept(result.evaluations[FORGET].predictions.log_probabilities),
         trials=tuple(_trial(trial, curves.get(trial.number, "[]")) for trial in result.trained_here),
+        needs=_needs(cell, result),
     )
     attach(record, {RESULT: entry.model_dump_json(indent=1)})
 
@@ -114,6 +124,12 @@ def _title(cell: Cell) -> str:
 
 def _plugin(cell: Cell) -> str:
     return f"{cell.choice.origin.package} {cell.choice.origin.version}" if cell.choice else ""
+
+
+def _needs(cell: Cell, result: CellResult) -> NeedsEntry | None:
+    if cell.choice is None:
+        return None
+    return NeedsEntry(**asdict(needs(cell.choice.method(**result.hyperparameters))))
 
 
 def _under(prefix: str, facts: Mapping[str, str]) -> dict[str, str]:
@@ -139,6 +155,9 @@ def _trial(trial: Trial, curve: str) -> TrialEntry:
         curve=tuple(
             CurvePointEntry(step=step, forget_accuracy=forget, retain_accuracy=retain)
             for step, forget, retain in json.loads(curve)
+        ),
+        tested=tuple(
+            AnsweredPointEntry(step=point.step, forget=point.forget, retain=point.retain) for point in found.tested
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,16 +14,27 @@ import numpy as np
 
 from unlearnbench.cell.cell import Scenario
 from unlearnbench.cell.cost import Cost, measured
-from unlearnbench.cell.curve import CurvePoint, CurveRecorder, due_steps, sizes
+from unlearnbench.cell.curve import (
+    MOST_TESTED,
+    AnsweredPoint,
+    CurvePoint,
+    Recorder,
+    affordable_points,
+    due_steps,
+    right_or_wrong,
+    share_right,
+    sizes,
+)
 from unlearnbench.cell.evaluation import Evaluation, Evaluator
+from unlearnbench.cell.kept import Best
 from unlearnbench.cell.model_slot import ModelSlot
 from unlearnbench.contract.batch import PartName
 from unlearnbench.contract.method import Method, SoftPrompt
 from unlearnbench.contract.metrics import right
-from unlearnbench.contract.objective import SUPPRESSION, ForgetScale, forget_scale
+from unlearnbench.contract.objective import SUPPRESSION, ForgetScale, forget_scale, trade_off
 from unlearnbench.contract.rows import BASE, RETRAIN
 from unlearnbench.contract.task import Example
-from unlearnbench.data.sampling import judged_rows, seen_forget_rows, stratified_sample
+from unlearnbench.data.sampling import answered_rows, judged_rows, seen_forget_rows, stratified_sample
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.encoded import Encoded
 from unlearnbench.engine.encoding import Encoder
@@ -40,6 +51,9 @@ from unlearnbench.leaderboard.statistics import paired_difference
 from unlearnbench.models.loading import load_tokenizer
 from unlearnbench.storage.cache import cache_root
 
+# Of forget and retain accuracy on training examples.
+Objective = Callable[[float, float], float]
+
 
 class NothingToForgetError(Exception):
     """The base model is at the target of forgetting itself; the message says what to do."""
@@ -55,8 +69,10 @@ class Trained:
         halved: whether memory was short, so that passes had to be cut.
         shared_prefix: whether rows shared a soft prompt, or had it in every row; None without a soft prompt.
         packed: whether rows stood one after the other without padding.
-        cost: without what the curve took.
+        cost: without what measuring on the way took.
         curve: accuracies on training examples on the way; the first point is the base model's.
+        tested: answers to test examples on the way, too, and at the end; the first point is the base model's.
+        best_step: step of the model that was kept as the best of the curve; None if it is the last one anyway.
     """
 
     trainable_parameters: int
@@ -67,6 +83,8 @@ class Trained:
     packed: bool
     cost: Cost
     curve: tuple[CurvePoint, ...] = ()
+    tested: tuple[AnsweredPoint, ...] = ()
+    best_step: int | None = None
 
 
 class Trainer:
@@ -88,6 +106,7 @@ class Trainer:
         }
         self.slot = ModelSlot(scenario, self.encoder)
         self._base_accuracies: tuple[float, float] | None = None
+        self._base_tested: AnsweredPoint | None = None
         self._forget_scale: ForgetScale | None = None
 
     @contextmanager
@@ -99,18 +118,27 @@ class Trainer:
         Raises:
             DivergedError: the loss was not finite.
         """
-        start = (CurvePoint(0, *self.base_accuracies()),) if self.config.tuning.curve_points else ()
+        watched = self.config.tuning.curve_points > 0
+        start = (CurvePoint(0, *self.base_accuracies()),) if watched else ()
+        tested = (self._base_test(),) if watched else ()
+        objective = self._objective() if self.config.tuning.keep == "best" else None
 
         def train_from(base: LanguageModel) -> tuple[LanguageModel, Trained]:
-            model, trained = self._trained(base, method, on_step, checkpoints)
-            return model, replace(trained, curve=(*start, *trained.curve))
+            model, trained = self._trained(base, method, on_step, checkpoints, objective)
+            return model, replace(trained, curve=(*start, *trained.curve), tested=(*tested, *trained.tested))
 
         with self.slot.trained(method, train_from) as made:
             yield made
 
     def _trained(
-        self, base: LanguageModel, method: Method, on_step: OnStep, checkpoints: Checkpoints | None
+        self,
+        base: LanguageModel,
+        method: Method,
+        on_step: OnStep,
+        checkpoints: Checkpoints | None,
+        objective: Objective | None,
     ) -> tuple[LanguageModel, Trained]:
+        """Trains the method; if there is an objective, the best point of the curve is what becomes of it."""
         wanted = method.soft_prompt()
         layer = self._hidden_layer(base, method)
         data = self._training_set(base, method, layer, 0 if wanted is None else wanted.tokens)
@@ -130,19 +158,26 @@ class Trainer:
         def current() -> LanguageModel:
             return base if prompt is None else base.with_prompt(prompt().detach(), bool(shared))
 
-        recorder = self._recorder(method, data, current, {} if checkpoints is None else checkpoints.notes)
+        notes: dict[str, Any] = {} if checkpoints is None else checkpoints.notes
+        room = current().room()
+        curve, test = self._curve(method, data, room, notes), self._test(method, data, room, notes)
+        kept = [] if checkpoints is None else checkpoints.kept
+        best = Best(parameters, objective, notes, kept) if objective is not None and curve.due else None
 
         def after_step(progress: Progress) -> None:
-            recorder.after(progress)
+            if curve.after(progress.step, current) and best is not None:
+                best.consider(*curve.points[-1])
+            test.after(progress.step, current)
             on_step(progress)
 
         with measured() as cost:
             report = train(
                 parameters, data.size, step, settings, self.scenario.seed, after_step, checkpoints=checkpoints
             )
-        cost.wall_seconds -= recorder.seconds
+        cost.wall_seconds -= curve.seconds + test.seconds
         if checkpoints is not None:
             cost.wall_seconds += checkpoints.earlier_seconds
+        best_step = None if best is None else best.put_back()
         return current(), Trained(
             trainable_count(parameters),
             report.steps,
@@ -151,21 +186,34 @@ class Trainer:
             shared,
             packs(base.network),
             cost,
-            recorder.points,
+            tuple(CurvePoint(*point) for point in curve.points),
+            tuple(AnsweredPoint(*point) for point in test.points),
+            best_step,
         )
 
-    def _recorder(
-        self, method: Method, data: TrainingSet, current: Callable[[], LanguageModel], notes: dict[str, Any]
-    ) -> CurveRecorder:
+    def _curve(self, method: Method, data: TrainingSet, room: int | None, notes: dict[str, Any]) -> Recorder[float]:
         """Measures the forgetting curve of a training, on the same examples for every training of its size."""
         points, rows = sizes(self.config.tuning.curve_points, data.size * method.epochs)
-        due = due_steps(points, method.epochs * math.ceil(data.size / method.batch_size))
-        room = current().room()
+        steps = _steps(method, data)
+        due = due_steps(points, steps)
+        if due and self.config.tuning.keep == "best":
+            # The last model is one of those that are chosen from, on the same examples.
+            due |= {steps}
         samples = [
-            self.encoder.encode(stratified_sample(examples, rows, self.config.split_seed) if rows else (), room=room)
-            for examples in self._judged
+            stratified_sample(examples, rows, self.config.split_seed) if rows else () for examples in self._judged
         ]
-        return CurveRecorder(current, samples, due, notes)
+        return Recorder("curve", share_right, self._encoded_for(room, samples), due, notes)
+
+    def _test(self, method: Method, data: TrainingSet, room: int | None, notes: dict[str, Any]) -> Recorder[str]:
+        """Measures a training's tested points, on the same examples for every training."""
+        wanted, steps = self.config.tuning.curve_points, _steps(method, data)
+        samples = self._tested if wanted else ((), ())
+        points = affordable_points(wanted, data.size * method.epochs, sum(map(len, samples)))
+        due = due_steps(points, steps) | {steps} if wanted else frozenset[int]()
+        return Recorder("tested", right_or_wrong, self._encoded_for(room, samples), due, notes)
+
+    def _encoded_for(self, room: int | None, samples: Sequence[Sequence[Example]]) -> list[list[Encoded]]:
+        return [self.encoder.encode(examples, room=room) for examples in samples]
 
     def evaluate_all(self, model: LanguageModel) -> tuple[dict[str, Evaluation], dict[str, Evaluation]]:
         """Evaluations of the four splits and of the transfer tasks."""
@@ -224,6 +272,25 @@ class Trainer:
                 self._base_accuracies = self.training_accuracies(model)
         return self._base_accuracies
 
+    def _objective(self) -> Objective:
+        """What tuning maximises, on training examples."""
+        scale, (_, base) = self.forget_scale(), self.base_accuracies()
+        return lambda forget, retain: trade_off(forget, retain, base, scale)
+
+    def _base_test(self) -> AnsweredPoint:
+        """The base model's answers to the test examples of tested points."""
+        if self._base_tested is None:
+            with self.slot.lent(BASE) as model:
+                forget, retain = (
+                    right_or_wrong(model, self.encoder.encode(examples, room=model.room())) for examples in self._tested
+                )
+            self._base_tested = AnsweredPoint(0, forget, retain)
+        return self._base_tested
+
+    @cached_property
+    def _tested(self) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+        return answered_rows(self.scenario.data.splits, MOST_TESTED, self.config.split_seed)
+
     @cached_property
     def _judged(self) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
         config = self.config
@@ -273,3 +340,8 @@ class Trainer:
 
         prompt = TrainablePrompt(model.network, wanted, torch.Generator().manual_seed(self.scenario.seed))
         return prompt, can_share_prefix(model.network, prompt().detach().to(model.network.dtype))
+
+
+def _steps(method: Method, data: TrainingSet) -> int:
+    """Optimisation steps of a training."""
+    return method.epochs * math.ceil(data.size / method.batch_size)

@@ -143,8 +143,9 @@ class TrialFolders:
         """The training with its result; `base` is the base model's retain accuracy."""
         forget, retain = self.trainer.training_accuracies(model)
         collapsed = retain < COLLAPSED_BELOW * base
-        result = TrialResult(trade_off(forget, retain, base, scale), forget, retain, collapsed, trained.cost)
-        if trained.curve:
+        objective = trade_off(forget, retain, base, scale)
+        result = TrialResult(objective, forget, retain, collapsed, trained.cost, tested=trained.tested)
+        if trained.curve and trained.best_step is None:
             trained = replace(trained, curve=(*trained.curve, CurvePoint(trained.steps, forget, retain)))
         return DoneTrial(result, trained)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from unlearnbench.cell.cost import Cost
+from unlearnbench.cell.curve import AnsweredPoint
 from unlearnbench.cell.design import first_values, sampler, suggested
 from unlearnbench.cell.method_choice import MethodChoice
 from unlearnbench.config import TuningConfig
@@ -29,6 +30,7 @@ class TrialResult:
         collapsed: hardly anything is retained.
         cost: of the training.
         failure: why the trial can't be used (its loss was not finite), or None.
+        tested: answers to test examples on the way and at the end, by which nothing is judged.
     """
 
     objective: float
@@ -37,6 +39,7 @@ class TrialResult:
     collapsed: bool
     cost: Cost
     failure: str | None = None
+    tested: tuple[AnsweredPoint, ...] = ()
 
     @property
     def pruned(self) -> str | None:

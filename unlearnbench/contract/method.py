@@ -43,12 +43,14 @@ class Method(ABC):
         uses: parts of a batch that the loss reads. A part that is not named is neither encoded nor computed.
         references: reference values of the base model that the loss reads, by part.
         source: publication of the method.
+        aliases: names that other tools have for the very same method.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     description: ClassVar[str]
     source: ClassVar[str] = ""
+    aliases: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[PartName, ...]]
     references: ClassVar[Mapping[PartName, ReferenceKind]] = {}
 

@@ -74,3 +74,11 @@ def judged_rows(
     """The training forget and retain examples on which trials are evaluated."""
     forget = seen_forget_rows(splits, fraction, seed)
     return stratified_sample(forget, limit, seed), stratified_sample(splits.train_retain, limit, seed)
+
+
+def answered_rows(splits: Splits, limit: int, seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Test forget and retain examples in random order, so that every other one makes a random half."""
+    forget, retain = (list(stratified_sample(rows, limit, seed)) for rows in (splits.test_forget, splits.test_retain))
+    for rows in (forget, retain):
+        random.Random(f"{seed} halves").shuffle(rows)
+    return tuple(forget), tuple(retain)

@@ -26,11 +26,13 @@ class Checkpoints:
         seconds: time between two snapshots.
         earlier_seconds: training time, spent by killed processes, that the restored snapshot stands for.
         notes: anything else that belongs to the run, as JSON; saved and restored with it.
+        kept: parameters of an earlier step that may be wanted again; saved and restored, too.
     """
 
     folder: Path
     seconds: float
     notes: dict[str, Any] = field(default_factory=dict)
+    kept: list[Tensor] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._began = self._last = time.monotonic()
@@ -44,6 +46,7 @@ class Checkpoints:
     def save(self, losses: Sequence[float], parameters: Sequence[Tensor], optimiser: torch.optim.Optimizer) -> None:
         """Writes a snapshot after ``len(losses)`` steps, and deletes the previous one once this one is complete."""
         tensors = {f"parameter/{index}": parameter.detach() for index, parameter in enumerate(parameters)}
+        tensors |= {f"kept/{index}": values for index, values in enumerate(self.kept)}
         plain: dict[str, Any] = {}
         for path, value in _leaves("state", optimiser.state_dict()["state"]):
             (tensors if isinstance(value, Tensor) else plain)[path] = value
@@ -93,6 +96,7 @@ class Checkpoints:
             torch.mps.set_rng_state(tensors["random.mps"])
         self.earlier_seconds = facts["seconds"]
         self.notes.update(facts["notes"])
+        self.kept[:] = [tensors[f"kept/{i}"] for i in range(len(parameters)) if f"kept/{i}" in tensors]
         return list(facts["losses"])
 
     def clear(self) -> None:

@@ -249,6 +249,7 @@ class TuningId(Identity):
         design: how the first trials are chosen; empty for a single one, which uses the defaults.
         tuned_on: the seed on which the values of all seeds are tuned; None if each seed is tuned.
         target: target of forgetting, for which trials are tuned and by which their results are scored.
+        best_of: points of a training, at most, of which the best is kept; None if the last model is.
     """
 
     trials: int | None
@@ -257,6 +258,7 @@ class TuningId(Identity):
     design: str = ""
     tuned_on: int | None = None
     target: ForgetTarget = ZERO
+    best_of: int | None = None
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,26 @@ class CurvePointEntry(Frozen):
     retain_accuracy: FiniteFloat
 
 
+class NeedsEntry(Frozen):
+    """What a method needs beside the forget set and the model, with the values in use; see `contract.needs.Needs`."""
+
+    retain_rows: bool
+    base_values: str
+    trains: Literal["weights", "soft prompt"]
+    query_tokens: Count
+
+
+class AnsweredPointEntry(Frozen):
+    """Right (1) and wrong (0) answers to up to 100 examples of each test split after some steps of a training.
+
+    The examples are the same at every point, in random order; step 0 is the base model, the last point the end.
+    """
+
+    step: int = Field(ge=0)
+    forget: Flags
+    retain: Flags
+
+
 class TrialEntry(Frozen):
     """One trial of the tuning, judged on training splits. What is not a number (a trial diverged) is null."""
 
@@ -58,6 +78,9 @@ class TrialEntry(Frozen):
     pruned: str | None = Field(description="why the trial was pruned, or null")
     curve: tuple[CurvePointEntry, ...] = Field(
         default=(), description="the way from the base model; its last point is the end of the training"
+    )
+    tested: tuple[AnsweredPointEntry, ...] = Field(
+        default=(), description="answers to test examples on the way; no trial is judged by them"
     )
 
 
@@ -140,6 +163,7 @@ class Entry(Frozen):
     )
     trials: tuple[TrialEntry, ...] = ()
     utility: tuple[UtilityEntry, ...] = Field(default=(), description="benchmarks of lm-evaluation-harness")
+    needs: NeedsEntry | None = Field(default=None, description="of a method; null for other rows and earlier results")
 
     @model_validator(mode="after")
     def _named(self) -> Entry:

@@ -101,7 +101,7 @@ def earlier_file(**metrics: float) -> str:
     today = entry("base", 0.9, 0.8, transfer={"arc": "rows"})
     kept = today.model_dump(
         mode="json",
-        exclude={"schema_version", "identity", "config", "log_probabilities", "measures", "added", "utility"},
+        exclude={"schema_version", "identity", "config", "log_probabilities", "measures", "added", "utility", "needs"},
     )
     kept["metrics"] |= {"transfer_arc_examples": 10.0, "transfer_arc_f1": 0.8} | metrics
     named = {"key": "k", "task": "sst2", "model": "m", "row": "base", "seed": 0, "block": "b", "trial_budget": 0}

@@ -147,16 +147,6 @@ def test_transfer_scores_on_other_rows_are_left_out() -> None:
     assert block.notes == ("m / sst2 / seed 0 / ga was evaluated on other rows of arc than the newest result.",)
 
 
-def test_a_transfer_task_whose_name_begins_with_another_is_kept() -> None:
-    rows = {"ga": "x", "spul": "y"}
-    (block,) = build_blocks(
-        [entry(row, 0.2, 0.8, transfer={"arc": seen, "arc_easy": "x"}) for row, seen in rows.items()]
-    )
-    held = {line.row: {name for name in line.mean if name.startswith("transfer_")} for line in block.lines}
-    both = {"transfer_arc_accuracy", "transfer_arc_easy_accuracy"}
-    assert held == {"ga": {"transfer_arc_easy_accuracy"}, "spul": both}
-
-
 def test_two_names_are_two_tables() -> None:
     groups = group_entries([entry("ga", 0.1, 0.9, task="path:a"), entry("ga", 0.1, 0.9, task="path:b")])
     assert [group.name for group in groups] == ["m / path:a", "m / path:b"]

@@ -59,18 +59,6 @@ def test_rounding_is_no_contradiction() -> None:
     assert len(merge_entries({"a": ENTRIES, "b": [other]}).duplicates) == 1
 
 
-@pytest.mark.parametrize(("row", "seeds"), [("vanilla", [None]), ("spul", [0, 1, 2])])
-def test_one_example_of_a_few_is_no_contradiction_and_two_are(row: str, seeds: list[int | None]) -> None:
-    """One of 24 examples makes 4 points; the row's seeds, if it has any, do not differ at all."""
-    here = [entry(row, 12 / 24, 0.5, seed, size=24) for seed in seeds]
-    one, two = (
-        entry(row, (12 + more) / 24, 0.5, seeds[0], size=24, machine=replace(MACHINE, threads=8)) for more in (1, 2)
-    )
-    assert len(merge_entries({"a": here, "b": [one]}).duplicates) == 1
-    with pytest.raises(UserError, match=r"test_forget_accuracy is 0.5000 in a and 0.5833 in b"):
-        merge_entries({"a": here, "b": [two]})
-
-
 def test_the_order_of_sources_does_not_matter() -> None:
     older = entry("spul", 0.1, 0.8, fixed={"alpha": 1.0}, recorded=datetime(2026, 1, 1, tzinfo=UTC))
     newer = entry("spul", 0.5, 0.5, fixed={"alpha": 0.5}, recorded=datetime(2026, 1, 2, tzinfo=UTC))

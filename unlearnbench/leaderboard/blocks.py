@@ -10,6 +10,7 @@ from unlearnbench.contract.objective import over_forgetting, trade_off
 from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.identity.ids import ForgetTarget
 from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.footing import footing_metrics
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
 from unlearnbench.leaderboard.leaks import leaks_of
 from unlearnbench.leaderboard.learned import learned_notes
@@ -153,11 +154,11 @@ def _rank(line: Line, sort: str, falling: bool) -> tuple[int, float, str]:
 
 
 def with_scores(entry: Entry, yardstick: Yardstick) -> Entry:
-    """Adds the trade-off on the test splits, relative to the base model of the same seed, over-forgetting, leak@k and
-    benchmarks of utility.
+    """Adds the trade-off on the test splits, relative to the base model of the same seed, and what else is derived.
 
     Without a base model, if it never learned its training rows, or if the target says nothing there is no trade-off;
-    without a level to compare with no over-forgetting; without log-probabilities no leak@k.
+    without a level to compare with no over-forgetting; without log-probabilities no leak@k; without tested points
+    nothing on equal footing.
     """
     forget, retain = (entry.metrics[f"test_{split}_accuracy"] for split in ("forget", "retain"))
     base, scale, level = yardstick.base(entry.seed), yardstick.scale(entry.seed), yardstick.level(entry.seed)
@@ -167,6 +168,7 @@ def with_scores(entry: Entry, yardstick: Yardstick) -> Entry:
     if level is not None:
         found[OVER_FORGETTING] = over_forgetting(forget, level)
     found |= {metric: score.mean for metric, score in (leaks_of([entry]) | utilities_of([entry])).items()}
+    found |= footing_metrics(entry, yardstick)
     return entry.model_copy(update={"metrics": {**entry.metrics, **found}}) if found else entry
 
 

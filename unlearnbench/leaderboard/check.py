@@ -142,6 +142,9 @@ def _predictions(entry: Entry) -> list[str]:
             )
         elif accuracy is None or abs(share - accuracy) > 1e-6:
             problems.append(f"right.{name} makes an accuracy of {share:.4f}, but {start}_accuracy is {accuracy}")
+    sizes = {(len(point.forget), len(point.retain)) for trial in entry.trials for point in trial.tested}
+    if len(sizes) > 1:
+        problems.append(f"trials[].tested has points of different numbers of examples: {sorted(sizes)}")
     return problems
 
 

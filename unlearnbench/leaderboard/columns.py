@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.entry import SPLITS
+from unlearnbench.leaderboard.entry import SPLITS, NeedsEntry
+from unlearnbench.leaderboard.footing import AREA, LEVELS, forget_at, reached_at, retained_at
 from unlearnbench.leaderboard.leaks import SAMPLES, leak_metric
 from unlearnbench.leaderboard.measures import Measured
 from unlearnbench.leaderboard.percent import percent
@@ -129,6 +130,86 @@ def leak_columns(block: Block) -> list[Column]:
     """The columns of leak@k, which stand in a table of their own."""
     columns = [Column(f"leak@{samples} ↓", leak_metric(samples), percent) for samples in SAMPLES]
     return [column for column in columns if _has(column.metric, block)]
+
+
+@dataclass(frozen=True)
+class FootingColumn(Column):
+    """Forget accuracy at a level of retention, which says if the level was reached.
+
+    Attributes:
+        reached: the metric that tells it.
+    """
+
+    reached: str = ""
+
+    def text(self, line: Line) -> str:
+        """Without a number if no seed has a point that keeps as much."""
+        reached = line.mean.get(self.reached, 1.0)
+        if reached == 0:
+            return "not reached"
+        return super().text(line) if reached == 1 else f"{super().text(line)} (reached: {100 * reached:.0f} %)"
+
+    def interval(self, line: Line) -> str:
+        """Nothing if it was not reached."""
+        return "" if line.mean.get(self.reached) == 0 else super().interval(line)
+
+    def by_seed(self, line: Line) -> list[str]:
+        """Nothing if it was not reached."""
+        return [] if line.mean.get(self.reached) == 0 else super().by_seed(line)
+
+
+@dataclass(frozen=True)
+class RetainedColumn(Column):
+    """What is kept at a level of retention; nothing if no point of the method keeps as much.
+
+    Attributes:
+        reached: the metric that tells it.
+    """
+
+    reached: str = ""
+
+    def text(self, line: Line) -> str:
+        """Nothing if the number is that of the base model alone."""
+        return "" if line.mean.get(self.reached) == 0 else super().text(line)
+
+
+def footing_columns(block: Block) -> list[Column]:
+    """The columns of equal footing, which stand in a table of their own."""
+    found: list[Column] = []
+    for level in LEVELS:
+        found.append(FootingColumn(f"forget at {level} % ↓", forget_at(level), percent, reached=reached_at(level)))
+        found.append(RetainedColumn(f"retained at {level} %", retained_at(level), percent, reached=reached_at(level)))
+    found.append(Column("area ↑", AREA, percent))
+    return [column for column in found if _has(column.metric, block)]
+
+
+@dataclass(frozen=True)
+class NeedsColumn(Column):
+    """A word on what a method needs.
+
+    Attributes:
+        word: makes it.
+    """
+
+    word: Callable[[NeedsEntry], str] = str
+
+    def text(self, line: Line) -> str:
+        """The word, if the results say."""
+        needs = line.entries[-1].needs
+        return "" if needs is None else self.word(needs)
+
+
+def needs_columns(block: Block) -> list[Column]:
+    """The columns of what methods need, which stand in a table of their own; none if no result says."""
+    if all(entry.needs is None for line in block.lines for entry in line.entries):
+        return []
+    words: dict[str, Callable[[NeedsEntry], str]] = {
+        "retain rows": lambda needs: "yes" if needs.retain_rows else "no",
+        "of the base model": lambda needs: needs.base_values or "no",
+        "trains": lambda needs: needs.trains,
+        "more tokens per query": lambda needs: str(needs.query_tokens),
+    }
+    return [NeedsColumn(title, "", str, varies=False, word=word) for title, word in words.items()]
 
 
 def find_column(name: str, blocks: Sequence[Block]) -> Column:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from unlearnbench.tracking.store import Store
 
 # Too large for a cell of a table, or nested.
-NOT_IN_CSV = {"config", "right", "log_probabilities", "trials", "identity", "measures", "added", "utility"}
+NOT_IN_CSV = {"config", "right", "log_probabilities", "trials", "identity", "measures", "added", "utility", "needs"}
 NESTED = ("data", "hyperparameters", "edges", "metrics", "versions", "hardware")
 DEEPEST = 20
 LARGEST_BYTES = 1 << 30

@@ -12,7 +12,7 @@ from unlearnbench.identity.differences import described, differences
 from unlearnbench.identity.digest import CHANCE, SEED, digest
 from unlearnbench.identity.ids import UNKNOWN, ZERO, EarlierId, EvaluationId, HeldBaseId, ModelId, TableId, TrainedId
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.leaderboard.sets import metrics_on, transfer_tasks
+from unlearnbench.leaderboard.sets import transfer_tasks
 from unlearnbench.leaderboard.yardstick import Yardstick
 
 BySeed = Mapping[int | None, Entry]
@@ -238,8 +238,7 @@ def _same_transfer(entries: Sequence[Entry]) -> tuple[Sequence[Entry], list[str]
         others = [one.name for one in entry.identity.further if _rows(one) != newest[one.name]]
         left_out += [f"{entry.name} was evaluated on other rows of {name} than the newest result." for name in others]
         for name in others:
-            of_task = metrics_on(entry, name)
-            metrics = {key: value for key, value in entry.metrics.items() if key not in of_task}
+            metrics = {key: value for key, value in entry.metrics.items() if not key.startswith(f"transfer_{name}_")}
             right = {key: flags for key, flags in entry.right.items() if key != name}
             entry = entry.model_copy(update={"metrics": metrics, "right": right})
         kept.append(entry)

@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from statistics import stdev
 
 from unlearnbench.errors import UserError
-from unlearnbench.leaderboard.accuracies import metric_name, size
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import line_key
-from unlearnbench.leaderboard.sets import evaluated
+from unlearnbench.leaderboard.sets import evaluated, prefix
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS
 
-# Two evaluations of one model may differ by this much, and always by one example: passes are cut otherwise, and round
-# otherwise.
+# Two evaluations of one model may differ by this much: passes are cut otherwise, and round otherwise.
 SAME_WITHIN = 0.02
 
 
@@ -80,14 +78,9 @@ def contradiction(first: Entry, second: Entry, seeds: Sequence[Entry]) -> str | 
     oldest = {entry.seed: entry for entry in reversed(seeds)}
     same = _where(first) == _where(second)
     both = first.metrics.keys() & second.metrics.keys()
-    for name in evaluated(first):
-        metric = metric_name(name)
-        if metric not in both:
-            continue
+    for metric in [f"{prefix(name)}_accuracy" for name in evaluated(first) if f"{prefix(name)}_accuracy" in both]:
         values = [entry.metrics[metric] for entry in oldest.values() if metric in entry.metrics]
-        allowed = max(SAME_WITHIN, _one_example(first, name))
-        if not same and first.seed is not None:
-            allowed = max(allowed, _between_seeds(values))
+        allowed = SAME_WITHIN if same or first.seed is None else _between_seeds(values)
         if abs(first.metrics[metric] - second.metrics[metric]) > allowed:
             return metric
     return None
@@ -103,9 +96,4 @@ def _between_seeds(values: Sequence[float]) -> float:
 
     if len(values) < FEWEST_SEEDS:
         return 1.0
-    return float(stdtrit(len(values) - 1, 0.9995)) * stdev(values) * 2**0.5
-
-
-def _one_example(entry: Entry, name: str) -> float:
-    """What one example makes of the accuracy, and a little more for rounding."""
-    return 1.001 / max(1, size(entry, name))
+    return max(SAME_WITHIN, float(stdtrit(len(values) - 1, 0.9995)) * stdev(values) * 2**0.5)

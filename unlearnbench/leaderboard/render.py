@@ -11,7 +11,16 @@ from unlearnbench.console.private import without_places
 from unlearnbench.identity.ids import ZERO
 from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.columns import BEST, TIE, Column, columns, leak_columns, own_metrics
+from unlearnbench.leaderboard.columns import (
+    BEST,
+    TIE,
+    Column,
+    columns,
+    footing_columns,
+    leak_columns,
+    needs_columns,
+    own_metrics,
+)
 from unlearnbench.leaderboard.entry import SPLITS
 from unlearnbench.leaderboard.markdown import escape, table
 from unlearnbench.leaderboard.overall import overall
@@ -78,7 +87,8 @@ def _markdown_block(block: Block, with_paper: bool) -> str:
     heads = ["row", *(column.title for column in shown)]
     parts = [f"## {escape(heading(block))}\n", *table(f"l{'r' * len(shown)}", heads, rows)]
     parts += [f"\n{' '.join([seeds_note(block), *map(escape, [*block.notes, *tuning_notes(block)])])}"]
-    parts += [*_every_seed(block), *_outcomes(block), *_leaks(block), *utility_markdown(block)]
+    parts += [*_every_seed(block), *_outcomes(block), *_footing(block), *_leaks(block), *utility_markdown(block)]
+    parts += _needs(block)
     if published:
         parts.append(
             f"\nRows marked (paper) are published numbers for LLaMA-2-7B on the whole task ({SOURCE}); they were "
@@ -129,6 +139,34 @@ def _outcomes(block: Block) -> list[str]:
     return ["", *table(f"l{'r' * len(OUTCOMES)}", heads, rows)] if rows else []
 
 
+FOOTING_NOTE = (
+    "Equal footing: test forget accuracy where a method keeps at least 95 or 90 % of the base model's test retain "
+    "accuracy, of all its trials and the steps that were tested; what it keeps there, relative to the base model; and "
+    "the share forgotten, averaged over all levels of retention (area). Half of up to 100 examples of each set chooses "
+    "the point, the other half shows it, and the other way round. Where no point keeps as much the base model stands "
+    "in; reached: share of the choices for which one does. 95 % intervals."
+)
+
+
+def _footing(block: Block) -> list[str]:
+    """A table of forget accuracies at the same retention, with intervals."""
+    shown = footing_columns(block)
+    if not shown:
+        return []
+    rows = [
+        [line.title, *(_with_interval(column, line) for column in shown)]
+        for line in block.lines
+        if shown[0].metric in line.mean
+    ]
+    heads = ["equal footing", *(column.title for column in shown)]
+    return ["", *table(f"l{'r' * len(shown)}", heads, rows), f"\n{FOOTING_NOTE}"]
+
+
+def _with_interval(column: Column, line: Line) -> str:
+    interval = column.interval(line)
+    return f"{column.text(line)} ({interval})" if interval else column.text(line)
+
+
 LEAK_NOTE = (
     "leak@k: the chance that at least one of k answers, sampled at temperature 1, begins with the right answer to a "
     "test forget example: 1 - (1 - p)^k from its probability p, mean over examples; nothing is sampled. 95 % intervals."
@@ -147,6 +185,14 @@ def _leaks(block: Block) -> list[str]:
     ]
     heads = ["test forget", *(column.title for column in shown)]
     return ["", *table(f"l{'r' * len(shown)}", heads, rows), f"\n{LEAK_NOTE}"]
+
+
+def _needs(block: Block) -> list[str]:
+    """A table of what methods need beside the forget set."""
+    shown = needs_columns(block)
+    lines = [line for line in block.lines if any(column.text(line) for column in shown)]
+    rows = [[line.title, *(column.text(line) for column in shown)] for line in lines]
+    return ["", *table(f"l{'r' * len(shown)}", ["needs", *(column.title for column in shown)], rows)] if rows else []
 
 
 def to_terminal(block: Block, width: int) -> list[Table]:

@@ -11,6 +11,7 @@ from unlearnbench.contract.objective import ForgetScale, over_forgetting, trade_
 from unlearnbench.identity.ids import ZERO
 from unlearnbench.leaderboard.accuracies import accuracy, flags, metric_name, shares, size
 from unlearnbench.leaderboard.entry import Entry
+from unlearnbench.leaderboard.footing import SCORES, footing_scores
 from unlearnbench.leaderboard.leaks import LEAKS, leaks_of
 from unlearnbench.leaderboard.sets import transfer_tasks
 from unlearnbench.leaderboard.statistics import Floats, Score
@@ -18,8 +19,9 @@ from unlearnbench.leaderboard.utility import utilities_of
 from unlearnbench.leaderboard.yardstick import Yardstick
 
 TRADE_OFF, OVER_FORGETTING = "trade_off", "over_forgetting"
-# Scores without marks: who forgets nothing does not forget too much either, and what leaks hangs on the target.
-UNJUDGED = LEAKS | {OVER_FORGETTING}
+# Scores without marks: who forgets nothing does not forget too much either, what leaks hangs on the target, and what is
+# chosen on half of the examples scatters by the choice, too, which no interval of one seed knows of.
+UNJUDGED = LEAKS | SCORES | {OVER_FORGETTING}
 FORGET, RETAIN = "test_forget", "test_retain"
 
 
@@ -116,7 +118,7 @@ def scores_of(entries: Sequence[Entry], yardstick: Yardstick) -> dict[str, Score
     entries = sorted(entries, key=lambda entry: -1 if entry.seed is None else entry.seed)
     splits = [name for name in _judged(entries) if all(size(entry, name) > 0 for entry in entries)]
     found = {metric_name(split): accuracy(entries, split) for split in splits}
-    found |= leaks_of(entries) | utilities_of(entries)
+    found |= leaks_of(entries) | utilities_of(entries) | footing_scores(entries, yardstick)
     if {FORGET, RETAIN} <= set(splits):
         if all(yardstick.base(entry.seed) and yardstick.scale(entry.seed) for entry in entries):
             found[TRADE_OFF] = _trade_off(entries, yardstick)

@@ -24,8 +24,3 @@ def transfer_tasks(entry: Entry) -> set[str]:
 def evaluated(entry: Entry) -> list[str]:
     """The splits and transfer tasks that a result was evaluated on."""
     return sorted({evaluation.name for evaluation in entry.identity.splits} | transfer_tasks(entry))
-
-
-def metrics_on(entry: Entry, name: str) -> set[str]:
-    """What the metrics of a result on a split or transfer task are called, whether it has them or not."""
-    return {f"{prefix(name)}_{metric}" for metric in ("examples", "accuracy", "f1", *OUTCOMES, *entry.measures)}

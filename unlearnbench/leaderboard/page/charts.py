@@ -10,17 +10,22 @@ from typing import Any
 import altair as alt
 
 from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
+from unlearnbench.identity.ids import ZERO
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.columns import count, gibibytes, seconds
+from unlearnbench.leaderboard.columns import count, gibibytes, number, seconds
 from unlearnbench.leaderboard.entry import CurvePointEntry
+from unlearnbench.leaderboard.footing import forget_score, fronts_of
+from unlearnbench.leaderboard.front import Front
 from unlearnbench.leaderboard.overall import Overall
 from unlearnbench.leaderboard.published import paper_lines
+from unlearnbench.leaderboard.statistics import interval
 
 # Okabe and Ito's palette without black and yellow, which vanish on a dark or a white page.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 ANCHOR_COLOUR = "#888888"
 STEP = 22
+FRONT_STEP = 2
 RETAIN, FORGET = "test_retain_accuracy", "test_forget_accuracy"
 OUTCOMES = {
     "correct": ("right", "#D55E00"),
@@ -36,6 +41,7 @@ def charts(block: Block, with_paper: bool) -> dict[str, Spec]:
     trained, peak = "trainable_parameters", "training_peak_memory_bytes"
     made = {
         "trade-off": trade_off_chart(block, paper_lines(block.task) if with_paper else []),
+        "fronts": fronts_chart(block),
         "curves": curves_chart(block),
         "tuning": tuning_chart(block),
         "forgotten": forgotten_chart(block),
@@ -60,6 +66,7 @@ def trade_off_chart(block: Block, published: Sequence[Line]) -> alt.TopLevelMixi
     tooltip = ["title:N", "retain:Q", "forget:Q"]
     known = alt.Chart(alt.Data(values=ours))
     layers: list[alt.Chart] = [
+        *_target(block, y),
         alt.Chart(alt.Data(values=[_point(line, "") for line in pareto_front(block.lines)]))
         .mark_line(color=ANCHOR_COLOUR, strokeDash=[4, 4])
         .encode(x=x, y=y, order="retain:Q"),
@@ -71,6 +78,17 @@ def trade_off_chart(block: Block, published: Sequence[Line]) -> alt.TopLevelMixi
         hollow = alt.Chart(alt.Data(values=paper)).mark_point(filled=False, size=60, opacity=0.9)
         layers.append(hollow.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))
     return alt.layer(*layers).properties(width="container", height=340)
+
+
+def _target(block: Block, y: alt.Y) -> list[alt.Chart]:
+    """A line at the forget accuracy that counts as forgotten, if it is known."""
+    yardstick = block.yardstick
+    if yardstick.target != ZERO and not yardstick.compared:
+        return []
+    level = 0.0 if yardstick.target == ZERO else yardstick.mean_level
+    text = f"target {yardstick.target}: {number(100 * level)} %"
+    known = alt.Chart(alt.Data(values=[{"forget": round(100 * level, 2), "text": text}]))
+    return [known.mark_rule(color=ANCHOR_COLOUR, strokeDash=[1, 3], strokeWidth=2).encode(y=y, tooltip="text:N")]
 
 
 def pareto_front(lines: Sequence[Line]) -> list[Line]:
@@ -156,6 +174,42 @@ def curves_chart(block: Block) -> alt.TopLevelMixin | None:
             x=x, y=y, color=_colour(block), shape=_shape(block), size=size, tooltip=tooltip
         ),
     ).properties(width="container", height=340)
+
+
+def fronts_chart(block: Block) -> alt.TopLevelMixin | None:
+    """Each method's forget accuracy at every level of retention, mean over seeds with its 95 % interval."""
+    points = [
+        {"row": line.row, "title": line.title, "seeds": len(fronts), "retain": percent, **_at(fronts, percent)}
+        for line in block.lines
+        if (fronts := fronts_of(line.entries, block.yardstick))
+        for percent in range(FRONT_STEP, 101, FRONT_STEP)
+    ]
+    if not points:
+        return None
+    known = alt.Chart(alt.Data(values=points))
+    scale = alt.Scale(domain=[0, 100])
+    x = alt.X(
+        "retain:Q", title="test retain accuracy that is kept, % of the base model's (higher is better)", scale=scale
+    )
+    title = "test forget accuracy, % (lower is better)"
+    y = alt.Y("forget:Q", title=title, scale=scale)
+    tooltip = ["title:N", "retain:Q", "forget:Q", "low:Q", "high:Q", alt.Tooltip("reached:Q", format=".0f"), "seeds:Q"]
+    fronts_alone = alt.layer(
+        known.mark_area(opacity=0.15, interpolate="step-before").encode(
+            x=x, y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q", color=_colour(block)
+        ),
+        known.mark_line(interpolate="step-before").encode(x=x, y=y, color=_colour(block)),
+        known.mark_point(filled=True, size=12, opacity=0).encode(x=x, y=y, tooltip=tooltip),
+    )
+    return alt.layer(*_target(block, y), fronts_alone).properties(width="container", height=340)
+
+
+def _at(fronts: Sequence[Front], percent: int) -> dict[str, float]:
+    score = forget_score(fronts, percent / 100)
+    low, high = interval(score)
+    reached = fmean(front.at(percent / 100).reached for front in fronts)
+    shares = {"forget": score.mean, "low": low, "high": high, "reached": reached}
+    return {name: round(100 * share, 2) for name, share in shares.items()}
 
 
 Curve = Sequence[CurvePointEntry]

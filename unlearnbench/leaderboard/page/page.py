@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 CAPTIONS = {
     "ranks": "Mean rank over tasks. Joined in orange: methods that can't be told apart.",
-    "trade-off": "Forgetting against keeping. Bars: 95 % intervals; dashed: the methods that no other beats in both.",
+    "trade-off": "Forgetting against keeping. Bars: 95 % intervals; dashed: the methods that no other beats in both; "
+    "dotted: the target of forgetting.",
+    "fronts": "Fronts: forget accuracy where so much is kept, mean over seeds with 95 % intervals (equal footing).",
     "curves": "Forgetting curves: best trials on training examples, mean over seeds, from base to the end (large).",
     "tuning": "Tuning, trial by trial; a line for each seed (a row's name opens its trials, seed by seed).",
     "forgotten": "What test forget examples were answered with.",

@@ -13,7 +13,15 @@ from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.identity.differences import told
 from unlearnbench.leaderboard.agreement import sentences
 from unlearnbench.leaderboard.blocks import Block, Line
-from unlearnbench.leaderboard.columns import BEST, Column, columns, leak_columns, own_metrics
+from unlearnbench.leaderboard.columns import (
+    BEST,
+    Column,
+    columns,
+    footing_columns,
+    leak_columns,
+    needs_columns,
+    own_metrics,
+)
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.overall import Overall
 from unlearnbench.leaderboard.overall_render import cells, heads, note
@@ -21,7 +29,7 @@ from unlearnbench.leaderboard.page.charts import Spec, charts, rank_chart
 from unlearnbench.leaderboard.percent import percent
 from unlearnbench.leaderboard.preview import ExamplePreview, Examples
 from unlearnbench.leaderboard.published import paper_lines
-from unlearnbench.leaderboard.render import heading, seeds_note
+from unlearnbench.leaderboard.render import FOOTING_NOTE, heading, seeds_note
 from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF
 from unlearnbench.leaderboard.tuning_notes import tuning_notes
 from unlearnbench.leaderboard.utility_render import AGAINST, CAPTION, Change, changes, utility_columns, utility_notes
@@ -68,11 +76,12 @@ class RowView:
 
 @dataclass(frozen=True)
 class TableView:
-    """Some columns of a block."""
+    """Some columns of a block, and what must be said of them."""
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[RowView]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,8 @@ class BlockView:
     charts: Mapping[str, Spec]
 
 
+FOOTING_TITLE = "Equal footing: test forget accuracy where the same share is kept"
+NEEDS_TITLE = "What a method needs beside the forget set"
 LEAKS_TITLE = "Chance that one of k sampled answers to a test forget example is right"
 
 
@@ -117,7 +128,7 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
     first = [column for column in shown if column.metric in scores or column.metric.endswith("_accuracy")]
     own = [column for column in own_metrics(block) if column not in first]
     others = [column for column in shown if column not in first + own]
-    leaks = leak_columns(block)
+    footing, leaks, needs = footing_columns(block), leak_columns(block), needs_columns(block)
     published = paper_lines(block.task) if with_paper else []
     lines = [*block.lines, *published]
     return BlockView(
@@ -129,8 +140,14 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
             TableView("Accuracy", *_table(first, lines, number, examples)),
             *([TableView("Further metrics", *_table(own, lines, number, examples))] if own else []),
             TableView("F1 and cost", *_table(others, lines, number, examples)),
+            *(
+                [TableView(FOOTING_TITLE, *_table(footing, block.lines, number, examples), FOOTING_NOTE)]
+                if footing
+                else []
+            ),
             *([TableView(LEAKS_TITLE, *_table(leaks, block.lines, number, examples))] if leaks else []),
             *_utility(block, number, examples),
+            *([TableView(NEEDS_TITLE, *_table(needs, block.lines, number, examples))] if needs else []),
         ],
         [line.title for line in published],
         sentences(block, published),

@@ -17,6 +17,7 @@ class GradientAscent(Method):
     title = "GA"
     description = "Gradient ascent: raise the loss of the forget set; the retain set is not seen."
     source = "Jang et al., 2023"
+    aliases = ("GradAscent",)
     uses = ("forget",)
 
     def loss(self, batch: Batch) -> Tensor:

@@ -17,6 +17,7 @@ class GradientAscentDescent(Method):
     title = "GA+GD"
     description = "Gradient ascent on the forget set, gradient descent on the retain set."
     source = "Yao et al., 2024"
+    aliases = ("GradDiff",)
     uses = ("forget", "retain")
 
     def loss(self, batch: Batch) -> Tensor:

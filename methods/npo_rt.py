@@ -17,6 +17,7 @@ class NegativePreferenceRetain(Method):
     title = "NPO+RT"
     description = "Negative preference optimisation against the base model, plus the retain set's loss."
     source = "Zhang et al., 2024, equation 3"
+    aliases = ("NPO",)
     uses = ("forget", "retain")
     references = {"forget": "log_probability"}
 

@@ -67,7 +67,8 @@ def run(
     from rich.console import Console
 
     from unlearnbench.config import build_config, read_file
-    from unlearnbench.grid.choosing import check_names
+    from unlearnbench.console.say import say
+    from unlearnbench.grid.choosing import check_names, with_own_names
     from unlearnbench.models.threads import wait_passively
     from unlearnbench.plugins import registry
     from unlearnbench.storage.cache import check_cache
@@ -75,9 +76,12 @@ def run(
     wait_passively()
     given = read_file(Path(settings)) if isinstance(settings, str | PathLike) else _listed(settings or {})
     config = build_config(given, _listed(changes))
-    known = registry()
+    known, console = registry(), Console(quiet=quiet)
     for problem in known.problems:
         warnings.warn(problem, stacklevel=2)
+    config, renamed = with_own_names(config, known)
+    for sentence in renamed:
+        say(console, sentence)
     check_names(config, known)
     from unlearnbench.console.quiet import quiet_libraries
     from unlearnbench.grid.display import make_display
@@ -89,7 +93,7 @@ def run(
     quiet_libraries()
     check_cache()
     plan = plan_run(config, known, again=again)
-    display = make_display(Console(), list(plan.todo.values()), quiet, plan.processes.count)
+    display = make_display(console, list(plan.todo.values()), quiet, plan.processes.count)
     outcome = run_cells(
         plan.config, plan.store, plan.cells, plan.todo, display, plan.processes.count, force=again == "all"
     )

@@ -69,6 +69,16 @@ class Registry:
         """The method of that name, or a UserError that suggests the nearest."""
         return _lookup("method", name, self.methods)
 
+    def own_name(self, method: str) -> str:
+        """The name by which a method is registered, given that or one that other tools have for it, in any case.
+
+        A name that nothing is called by is returned as it is.
+        """
+        if method in self.methods:
+            return method
+        aliases = {alias.casefold(): name for name, found in self.methods.items() for alias in found.item.aliases}
+        return aliases.get(method.casefold(), method)
+
 
 def _lookup(kind: str, name: str, known: Mapping[str, Registered[Item]]) -> Registered[Item]:
     if name not in known:

@@ -29,9 +29,21 @@ def test_lists_name_origin_and_version(kind: str) -> None:
     outcome = unlearnbench("list", kind, "--json")
     assert outcome.returncode == 0
     entries = json.loads(outcome.stdout)
-    assert all(set(entry) == {"name", "title", "origin", "version", "description"} for entry in entries)
+    further = {"tasks": {"target"}, "methods": {"needs", "aliases"}}.get(kind, set())
+    assert all(set(entry) == {"name", "title", "origin", "version", "description"} | further for entry in entries)
     assert {"unlearnbench"} <= {entry["origin"] for entry in entries}
     assert all(entry["description"] for entry in entries)
+
+
+def test_lists_show_targets_needs_and_other_names() -> None:
+    tasks, methods = (
+        {entry["name"]: entry for entry in json.loads(unlearnbench("list", kind, "--json").stdout)}
+        for kind in ("tasks", "methods")
+    )
+    assert (tasks["sst2"]["target"], tasks["arc"]["target"]) == ("zero", "")
+    assert methods["ga-gd"]["aliases"] == "GradDiff"
+    assert methods["ga"]["needs"] == "nothing else; trains weights"
+    assert methods["spul"]["needs"].startswith("retain rows and the base model's distributions; trains soft prompt")
 
 
 def test_lists_and_help_import_nothing_heavy() -> None:

@@ -36,7 +36,7 @@ from unlearnbench.config import RunConfig, build_config, dump_config, preset_sta
 from unlearnbench.console.safe_text import safe
 from unlearnbench.console.say import say
 from unlearnbench.errors import UserError
-from unlearnbench.grid.choosing import check_names
+from unlearnbench.grid.choosing import check_names, with_own_names
 from unlearnbench.plugins import registry
 from unlearnbench.storage.whole import write_whole
 
@@ -179,6 +179,9 @@ def _run(
     """Returns the exit code: 0, or 1 when a cell failed, or 130 after Ctrl-C."""
     known = registry()
     print_problems(known)
+    config, renamed = with_own_names(config, known)
+    for sentence in renamed:
+        say(console, sentence)
     check_names(config, known)
     check_executor(where)
     from unlearnbench.console.quiet import quiet_libraries

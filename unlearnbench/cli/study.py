@@ -26,8 +26,9 @@ from unlearnbench.cli.options import (
     numbers,
 )
 from unlearnbench.config import RunConfig, build_config, preset_statement, read_file
+from unlearnbench.console.say import say
 from unlearnbench.errors import UserError
-from unlearnbench.grid.choosing import check_names
+from unlearnbench.grid.choosing import check_names, with_own_names
 from unlearnbench.plugins import registry
 
 Name = Literal["alpha-beta", "prompt-length", "forget-size", "models", "tuning", "embedding"]
@@ -76,6 +77,9 @@ def study(
 def _run(name: str, config: RunConfig, console: Console, quiet: bool) -> int:
     """Returns the exit code: 0, or 1 when a cell failed, or 130 after Ctrl-C."""
     known = registry()
+    config, renamed = with_own_names(config, known)
+    for sentence in renamed:
+        say(console, sentence)
     check_names(config, known)
     from unlearnbench.console.quiet import quiet_libraries
 

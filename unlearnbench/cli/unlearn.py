@@ -14,7 +14,7 @@ from unlearnbench.config import build_config
 from unlearnbench.console.say import say
 from unlearnbench.data.own_task import PREFIX, check_file, shown_name
 from unlearnbench.errors import UserError
-from unlearnbench.grid.choosing import check_names
+from unlearnbench.grid.choosing import check_names, with_own_names
 from unlearnbench.plugins import registry
 
 if TYPE_CHECKING:
@@ -87,6 +87,9 @@ def _run(config: RunConfig, output: Path, console: Console, quiet: bool) -> int:
 
     known = registry()
     print_problems(known)
+    config, renamed = with_own_names(config, known)
+    for sentence in renamed:
+        say(console, sentence)
     check_names(config, known)
     check_output(output)
     quiet_libraries()

@@ -9,6 +9,7 @@ from typing import Any
 from unlearnbench.config import RunConfig, Setting
 from unlearnbench.contract.hyperparameters import Hyperparameter, declared, over
 from unlearnbench.contract.method import Method
+from unlearnbench.contract.rows import REFERENCE_ROWS, RETRAIN
 from unlearnbench.contract.task import Task, TaskOptions, TransferTask
 from unlearnbench.data.folder_task import FolderTask, find_files
 from unlearnbench.data.own_task import KINDS, PREFIX, SUFFIXES, OwnTask, shown_name
@@ -19,6 +20,25 @@ from unlearnbench.plugins import Origin, Registered, Registry
 
 # ``--set methods.batch_size=8`` is for every method, unless something is set for it by its own name.
 EVERY_METHOD = "methods"
+
+
+# What a model that never saw the forget set is called elsewhere.
+RETAIN_MODEL = "retain"
+
+
+def with_own_names(config: RunConfig, registry: Registry) -> tuple[RunConfig, list[str]]:
+    """The configuration with methods by their own names, and a sentence for each that has another tool's name."""
+    given = [*config.methods, *(name for name in config.set if name not in registry.tasks)]
+    own = {name: registry.own_name(name) for name in given}
+    settings: dict[str, dict[str, Setting]] = {}
+    # What is set by a method's own name counts more.
+    for name in sorted(config.set, key=lambda name: own.get(name, name) == name):
+        settings.setdefault(own.get(name, name), {}).update(config.set[name])
+    others = {name: taken for name, taken in own.items() if name != taken}
+    if not others:
+        return config, []
+    changes = {"methods": tuple(own[name] for name in config.methods), "set": settings}
+    return config.model_copy(update=changes), [f"{name} is called {taken} here." for name, taken in others.items()]
 
 
 def check_names(config: RunConfig, registry: Registry) -> None:
@@ -142,6 +162,13 @@ def _options(name: str, task: type[Task] | type[TransferTask], settings: Mapping
 def choose_methods(config: RunConfig, registry: Registry) -> list[Registered[type[Method]]]:
     """The methods that the configuration names."""
     names = list(registry.methods) if "all" in config.methods else list(dict.fromkeys(config.methods))
+    for name in names:
+        if name not in registry.methods and name in (*REFERENCE_ROWS, RETAIN_MODEL):
+            row = RETRAIN if name == RETAIN_MODEL else name
+            raise UserError(
+                f"{name!r} is not a method but the reference row {row.capitalize()}: leave it out of --methods; "
+                f"{'--oracle adds it' if row == RETRAIN else 'every run has it'}."
+            )
     return [registry.method(name) for name in names]
 
 
@@ -151,6 +178,11 @@ def check_settings(config: RunConfig, registry: Registry) -> None:
         raise UserError(
             "oracle is set, but base.kind is none: a model that is taken as it is has no recipe for the retain set; "
             "leave --oracle out, or set base.kind to lora, qlora or full."
+        )
+    if config.tuning.keep == "best" and config.tuning.curve_points == 0:
+        raise UserError(
+            "tuning.keep is best, but tuning.curve_points is 0, so that there is nothing to choose from: set "
+            "curve_points to 1 or more, or keep to last."
         )
     own = {
         word: name for name in config.tasks if name.startswith(PREFIX) for word in (name, shown_name(_own_path(name)))

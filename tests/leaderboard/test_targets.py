@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.simulation import World
 from tests.leaderboard.entries import entry, flags
 from unlearnbench.contract.objective import forget_scale, trade_off
 from unlearnbench.leaderboard.blocks import Block, build_blocks
@@ -193,6 +194,49 @@ def test_interval_of_the_trade_off_knows_the_examples_of_all_three_models() -> N
         assert scale is not None
         drawn.append(trade_off(float(forget[a].mean()), float(kept[b].mean()), float(base_kept[b].mean()), scale))
     assert estimate(score).variance == pytest.approx(np.var(drawn), rel=0.12)
+
+
+def over_forgetting_of(right: Floats, oracle: Floats) -> tuple[float, float]:
+    """Its interval for a row of these right answers, ``[seeds, examples]`` each."""
+
+    def results(name: str, answers: Floats, **changes: Any) -> list[Entry]:
+        found = []
+        for seed, line in enumerate(answers):
+            made = entry(name, float(line.mean()), 0.9, seed, size=len(line), **changes)
+            found.append(made.model_copy(update={"right": {**made.right, "test_forget": as_flags(line)}}))
+        return found
+
+    bases = [entry("base", 0.98, 0.9, seed, size=right.shape[1]) for seed in range(len(right))]
+    (block,) = build_blocks([*bases, *results("retrain", oracle), *results("ga", right, target="oracle")])
+    return next(line.intervals["over_forgetting"] for line in block.lines if line.row == "ga")
+
+
+def as_flags(line: Floats) -> str:
+    return "".join(str(int(one)) for one in line)
+
+
+def test_over_forgetting_that_chance_explains_is_not_said_to_be_there() -> None:
+    """One seed, a few points below the retrained model or above: the interval is the paired t test's, raised to 0."""
+    generator = np.random.default_rng(6)
+    oracle, right = (generator.random((1, 60)) < 0.6).astype(float), (generator.random((1, 60)) < 0.6).astype(float)
+    for lower, upper in ((oracle, right), (right, oracle)):
+        expected = stats.ttest_1samp((upper - lower)[0], 0).confidence_interval(0.95)
+        assert expected.low < 0 < expected.high
+        low, high = over_forgetting_of(lower, upper)
+        assert low == 0
+        assert high >= min(1.0, expected.high) - 1e-9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("forget", [0.45, 0.6, 0.65])
+def test_intervals_of_over_forgetting_hold_their_level(forget: float) -> None:
+    """Below the retrained model, beside it, and above; seeds do not differ, so that examples decide."""
+    generator, runs, covered = np.random.default_rng(7), 60, 0
+    for _ in range(runs):
+        world = World(150, generator)
+        low, high = over_forgetting_of(world.right(np.full(3, forget)), world.right(np.full(3, 0.6)))
+        covered += low <= 0.6 - min(forget, 0.6) <= high
+    assert covered / runs >= 0.9
 
 
 def test_scores_without_single_predictions_are_the_same_and_less_sure() -> None:

@@ -185,14 +185,21 @@ def _trade_off_of_shares(entries: Sequence[Entry], bases: Sequence[Entry], yards
 
 
 def _over_forgetting(entries: Sequence[Entry], yardstick: Yardstick) -> Score:
-    """The score of `objective.over_forgetting`; where nothing is forgotten too much, examples do not move it."""
+    """The score of `objective.over_forgetting`; where nothing is forgotten too much, examples do not move it.
+
+    With that of the signed distance to the level, which they do move: the other side of it is as near as the next
+    example.
+    """
     forget = shares(entries, FORGET)
     level = np.array([yardstick.level(entry.seed) for entry in entries])
     values = np.array([over_forgetting(*each) for each in zip(forget, level, strict=True)])
     right, oracle = flags(entries, FORGET), _oracle_flags(entries, yardstick)
     examples = min(size(entry, FORGET) for entry in entries)
+    moved = level >= forget
     if right is not None and oracle is not None and right.shape == oracle.shape:
-        influence = np.where(level >= forget, 1.0, 0.0)[:, None] * (oracle - right)
-        return Score(values, {FORGET: influence}, examples=examples)
+        signed = Score(level - forget, {FORGET: oracle - right}, examples=examples)
+        return Score(values, {FORGET: moved[:, None] * (oracle - right)}, examples=examples, signed=signed)
     spread = forget * (1 - forget) + (0.0 if yardstick.target == "chance" else level * (1 - level))
-    return Score(values, example_variance=float((spread * (level >= forget)).mean()) / examples, examples=examples)
+    signed = Score(level - forget, example_variance=float(spread.mean()) / examples, examples=examples)
+    variance = float((spread * moved).mean()) / examples
+    return Score(values, example_variance=variance, examples=examples, signed=signed)

@@ -31,6 +31,11 @@ CONFIDENCE = 0.95
 SIGNIFICANT_BELOW = 1 - CONFIDENCE
 # With two, methods whose seeds hold or collapse are called different far too often (see the calibration).
 FEWEST_SEEDS = 3
+# What a plan reckons with for two methods that are right half of the time, over the number of examples: the variance
+# that examples give each seed's accuracy for itself, and the one that they give the difference with every seed, which
+# more seeds do not lessen. The first is a quarter less what seeds share (a correlation of a third). The second is at
+# the upper end of what the committed leaderboards have (0.02 to 0.07 as the mean over pairs of methods).
+SEED_BY_EXAMPLES, SHARED_BY_EXAMPLES = 0.165, 0.07
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -47,12 +52,14 @@ class Score:
             predictions are not known.
         example_variance: the variance that a seed's value has from its test examples; needed without `influence`.
         examples: the smallest number of test examples that the metric rests on.
+        signed: the score before negative values were set to 0, if that is how `values` came about.
     """
 
     values: Floats
     influence: Mapping[str, Floats] = field(default_factory=dict)
     example_variance: float = 0.0
     examples: int = 1
+    signed: Score | None = None
 
     @property
     def seeds(self) -> int:
@@ -219,12 +226,17 @@ def interval(score: Score) -> Interval:
     """The interval of the mean over seeds, in Wilson's form, so that it stays between 0 and 1 and never has width 0.
 
     The number of examples is the effective one, n = m (1 - m) / V, and Student's t stands for the normal quantile. With
-    one seed it knows of test examples only.
+    one seed it knows of test examples only. If negative values were set to 0, it holds that of the signed values, too:
+    chance may have put a value on either side of 0, and Wilson's form knows of no 0 that is not exact.
     """
     from scipy.special import stdtrit
 
     found = estimate(score)
-    return wilson(found, score.examples, float(stdtrit(found.freedom, (1 + CONFIDENCE) / 2)))
+    low, high = wilson(found, score.examples, float(stdtrit(found.freedom, (1 + CONFIDENCE) / 2)))
+    if score.signed is None:
+        return low, high
+    below, above = two_sided(estimate(score.signed))
+    return max(0.0, min(low, below)), min(1.0, max(high, above))
 
 
 def wilson(found: Estimate, examples: int, quantile: float) -> Interval:
@@ -336,14 +348,17 @@ def detectable_difference(seeds: int, examples: int, methods: int, between: floa
     """
     if seeds < FEWEST_SEEDS:
         return None
-    error = math.sqrt(2 * (between**2 + 0.25 / examples) / seeds)
+    by_seeds, shared = (between**2 + SEED_BY_EXAMPLES / examples) / seeds, SHARED_BY_EXAMPLES / examples
     # Sample variances are drawn, because with few seeds they scatter too much to be replaced by their mean.
     generator, free, draws = np.random.default_rng(0), seeds - 1, 4000
-    first, second = generator.chisquare(free, (2, draws)) / free
-    freedom = np.floor(free * (first + second) ** 2 / (first**2 + second**2))
+    of_each = _median_unbiased(free) * by_seeds * generator.chisquare(free, (2, draws)) / free
+    variance = np.maximum(of_each.sum(0) + shared, examples**-2)
+    terms = (of_each**2).sum(0) / free + shared**2 / max(examples - 1, 1)
+    freedom = np.floor(np.clip(variance**2 / terms, free, max(free, examples - 1)))
     reach = np.array([critical(methods, one) for one in np.unique(freedom)])[np.unique(freedom, return_inverse=True)[1]]
-    needed = reach * np.sqrt(_median_unbiased(free) * (first + second) / 2) - generator.standard_normal(draws)
-    smallest = error * float(np.quantile(needed, power))
+    error = math.sqrt(2 * by_seeds + shared)
+    needed = reach * np.sqrt(variance) - error * generator.standard_normal(draws)
+    smallest = float(np.quantile(needed, power))
     return smallest if smallest <= 1 else None
 
 

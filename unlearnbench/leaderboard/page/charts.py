@@ -321,7 +321,9 @@ def _reference_shapes(block: Block) -> dict[str, str]:
 def _legend(block: Block) -> alt.Legend:
     """The rows by their titles, those that the block has."""
     titles = {line.row: line.title for line in block.lines}
-    return alt.Legend(values=list(titles), labelExpr=f"({json.dumps(titles)})[datum.value]", labelLimit=0)
+    shown = f"({json.dumps(titles)})[datum.value]"
+    # Bands are pale; their signs in the legend need not be.
+    return alt.Legend(values=list(titles), labelExpr=shown, labelLimit=0, symbolOpacity=1)
 
 
 def rank_chart(overall: Overall) -> Spec:

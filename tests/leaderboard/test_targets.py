@@ -196,6 +196,23 @@ def test_interval_of_the_trade_off_knows_the_examples_of_all_three_models() -> N
     assert estimate(score).variance == pytest.approx(np.var(drawn), rel=0.12)
 
 
+def test_with_a_target_of_some_level_a_lower_forget_accuracy_is_not_better() -> None:
+    """Nothing marks it, and no comparison calls a method worse that came up to the retrained model's level."""
+    block = table("oracle", *row("spul", 0.6, target="oracle"), *row("ga", 0.1, target="oracle"))
+    marked = {line.row: line.best | line.ties for line in block.lines}
+    assert "test_forget_accuracy" not in marked["ga"] | marked["spul"]
+    assert "trade_off" in marked["spul"]
+    assert block.pairs["test_forget_accuracy"]
+    zero = table("zero", *row("spul", 0.6), *row("ga", 0.1))
+    assert "test_forget_accuracy" in next(line.best for line in zero.lines if line.row == "ga")
+    for seeds in (3, 1):
+        low, level = ([*BASES, *ORACLES, *row("spul", forget, target="oracle")[:seeds]] for forget in (0.2, 0.6))
+        found = compare_entries(low, level)
+        assert not found.failures
+        assert any(one.metric == "test_forget_accuracy" for line in found.lines for one in line.differences)
+        assert compare_entries(level, low).failures
+
+
 def over_forgetting_of(right: Floats, oracle: Floats) -> tuple[float, float]:
     """Its interval for a row of these right answers, ``[seeds, examples]`` each."""
 

@@ -16,7 +16,7 @@ from unlearnbench.leaderboard.leaks import leaks_of
 from unlearnbench.leaderboard.learned import learned_notes
 from unlearnbench.leaderboard.measures import Measured, lower_is_better, measured
 from unlearnbench.leaderboard.metric_notes import metric_notes
-from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF, UNJUDGED, scores_of
+from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF, UNJUDGED, has_direction, scores_of
 from unlearnbench.leaderboard.statistics import FEWEST_SEEDS, Interval, Pair, Score, all_pairs, interval
 from unlearnbench.leaderboard.target_notes import target_notes
 from unlearnbench.leaderboard.utility import utilities_of
@@ -110,6 +110,8 @@ def _block(group: Group, sort: str) -> Block:
         for metric in judged
     }
     for metric, found in pairs.items():
+        if not has_direction(metric, yardstick.target):
+            continue
         methods |= _marked(methods, metric, found)
     entries = tuple(entry for line in lines for entry in line.entries)
     measures = tuple(measured(entries, group.transfers))

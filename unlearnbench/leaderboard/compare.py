@@ -14,7 +14,7 @@ from unlearnbench.leaderboard.blocks import with_scores
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
 from unlearnbench.leaderboard.measures import Measured, lower_is_better, measured
-from unlearnbench.leaderboard.scores import UNJUDGED, scores_of
+from unlearnbench.leaderboard.scores import UNJUDGED, has_direction, scores_of
 from unlearnbench.leaderboard.sets import transfer_tasks
 from unlearnbench.leaderboard.statistics import (
     FEWEST_SEEDS,
@@ -36,6 +36,7 @@ class Difference:
         found: mean of second - mean of first, or None if too few seeds say nothing of its chance.
         worse: whether the second is surely worse, corrected for the number of differences that were judged.
         measured: a plugin's metric, which is shown and not judged; None for accuracies and the trade-off.
+        judged: whether it can be worse: a forget accuracy that aims at a level is neither better nor worse if higher.
     """
 
     metric: str
@@ -44,6 +45,7 @@ class Difference:
     found: Estimate | None
     worse: bool = False
     measured: Measured | None = None
+    judged: bool = True
 
     @property
     def means(self) -> tuple[float, float]:
@@ -107,7 +109,9 @@ class ComparedLine:
         if self.reasons or not self.competes:
             return ()
         return tuple(
-            one.metric for one in self.differences if one.found is None and one.measured is None and one.gain < 0
+            one.metric
+            for one in self.differences
+            if one.found is None and one.measured is None and one.judged and one.gain < 0
         )
 
 
@@ -165,7 +169,7 @@ def _judged(lines: Sequence[ComparedLine]) -> list[ComparedLine]:
         for number, line in enumerate(lines)
         if line.competes and not line.reasons
         for one in line.differences
-        if one.found is not None
+        if one.found is not None and one.judged
     }
     worse = surely_below_zero(gains)
     return [
@@ -229,7 +233,10 @@ def _compare(one: Group, other: Group, name: str) -> ComparedLine:
     ]
     shared = (scores[0].keys() & scores[1].keys()) - left_out - UNJUDGED
     differences = [
-        _difference(metric, scores[0][metric], scores[1][metric], not reasons)
+        replace(
+            _difference(metric, scores[0][metric], scores[1][metric], not reasons),
+            judged=has_direction(metric, one.table.target),
+        )
         for metric in sorted(shared, key=_metric_order)
     ]
     differences += _further(one, other, name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unlearnbench.contract.objective import ForgetScale, over_forgetting, trade_off
-from unlearnbench.identity.ids import ZERO
+from unlearnbench.identity.ids import ZERO, ForgetTarget
 from unlearnbench.leaderboard.accuracies import accuracy, flags, metric_name, shares, size
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.footing import SCORES, footing_scores
@@ -23,6 +23,11 @@ TRADE_OFF, OVER_FORGETTING = "trade_off", "over_forgetting"
 # chosen on half of the examples scatters by the choice, too, which no interval of one seed knows of.
 UNJUDGED = LEAKS | SCORES | {OVER_FORGETTING}
 FORGET, RETAIN = "test_forget", "test_retain"
+
+
+def has_direction(metric: str, target: ForgetTarget) -> bool:
+    """Whether one of two values is better; with another target than zero, forget accuracies aim at a level."""
+    return target == ZERO or metric != metric_name(FORGET)
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,10 @@ def preset_statement(name: str) -> str:
     return str(read_preset(name)["statement"])
 
 
+# Far below Python's limit of 4,300 decimal digits.
+LARGEST_BITS = 4096
+
+
 class _Loader(yaml.SafeLoader):
     """Reads 1e-4 as a number, as YAML 1.2 does; YAML 1.1, PyYAML's, reads it as text."""
 
@@ -210,6 +214,17 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
+
+
+def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    """Hexadecimal and sexagesimal integers may have more digits than Python writes in decimal, as a message would."""
+    value: int = loader.construct_yaml_int(node)
+    if value.bit_length() > LARGEST_BITS:
+        raise ValueError(f"an integer has {value.bit_length()} bits")
+    return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
 def load_yaml(text: str) -> Any:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import Result
 
 from tests.conftest import invoke
-from unlearnbench.cli.options import fraction, names, numbers
+from unlearnbench.cli.options import fraction, names, number_or_word, numbers
 from unlearnbench.cli.options import settings as read_settings
 from unlearnbench.config import build_config
 from unlearnbench.contract.source import DataSource
@@ -209,6 +209,15 @@ def test_wrong_model_folders(
     assert not Path("/tmp/unlearnbench-evil").exists()
 
 
+@pytest.mark.parametrize("text", ["9" * 5000, "1," + "9" * 5000, "9" * 5000 + "/2", "1/" + "9" * 5000])
+def test_numbers_of_thousands_of_digits_are_refused(text: str) -> None:
+    for read in (partial(numbers, "--seeds"), partial(fraction, "--shard")):
+        with pytest.raises(UserError, match="^--s(eeds|hard) is '[19]") as refused:
+            read(text)
+        assert len(str(refused.value)) < 400
+    assert number_or_word("9" * 5000) == "9" * 5000
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -223,6 +232,9 @@ def test_wrong_model_folders(
         (b"forget_fraction: 0", "forget_fraction"),
         (b"checkpoint_seconds: -1", "checkpoint_seconds"),
         (b"tasks: {a: b}", "tasks"),
+        (b"seeds: [0x" + b"f" * 6000 + b"]", "holds a value that can't be read: an integer has 24000 bits"),
+        (b"seeds: [" + b":".join([b"59"] * 3000) + b"]", "holds a value that can't be read: an integer has 177"),
+        (b"seeds: [" + b"9" * 5000 + b"]", "holds a value that can't be read"),
     ],
 )
 def test_wrong_configuration_files(content: bytes, expected: str, tmp_path: Path) -> None:

@@ -39,6 +39,20 @@ def runs(tmp_path: Path) -> dict[str, str]:
     return {entry.row: record_entry(store, entry, tmp_path / "files") for entry in ENTRIES}
 
 
+def test_runs_that_name_no_cell_leave_the_others(
+    runs: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path / "results")
+    for run_id in (runs["ga"], runs["base"]):
+        store.client.delete_tag(run_id, KEY)
+    store.client.set_terminated(runs["base"], "FAILED")
+    with caplog.at_level(logging.WARNING):
+        entries = read_entries(Store.existing(tmp_path / "results"))
+    assert {entry.row for entry in entries} == {"vanilla", "spul"}
+    assert f"MLflow run {runs['ga']} is left out, as it does not say which cell it is" in caplog.messages
+    assert store.failed_cells() == {}
+
+
 JUNK = {
     "not JSON": b"{[: \xff",
     "a list": b"[1, 2]",

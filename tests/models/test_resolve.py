@@ -200,3 +200,12 @@ def test_adapter_that_names_weights_elsewhere_is_rejected(model_folder: Path, tm
     unchecked = ResolvedModel(ModelSpec("m", "m", "m", "owner/m"), str(model_folder), None, "m")
     with pytest.raises(ModelError, match="m is an adapter on another model"):
         load_model(unchecked, ModelConfig(device="cpu"))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, None], ids=["nested", "negative width"])
+def test_configuration_that_makes_no_model_is_one_sentence(model_folder: Path, text: str | None) -> None:
+    file = model_folder / "config.json"
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(text or json.dumps({**facts, "vocab_size": -facts["vocab_size"]}), encoding="utf-8")
+    with pytest.raises(ModelError, match="can't be loaded"):
+        model_size(resolve(find_model(str(model_folder), MODELS)))

@@ -56,23 +56,26 @@ def numbers(option: str, text: str | None) -> list[int] | None:
     parts = names(text)
     if parts is None:
         return None
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise UserError(f"{option} is {text!r}, but must be whole numbers from 0, separated by commas, as in 0,1,2.")
+    # Python reads no more than 4,300 digits.
+    if not all(re.fullmatch(r"[0-9]{1,100}", part) for part in parts):
+        raise UserError(
+            f"{option} is {text!r:.200}, but must be whole numbers from 0, separated by commas, as in 0,1,2."
+        )
     return [int(part) for part in parts]
 
 
 def number_or_word(text: str | None) -> int | str | None:
     """A whole number if it is one."""
-    return int(text) if text is not None and re.fullmatch(r"-?[0-9]+", text) else text
+    return int(text) if text is not None and re.fullmatch(r"-?[0-9]{1,100}", text) else text
 
 
 def fraction(option: str, text: str | None) -> tuple[int, int]:
     """Which part of how many, as ``2/8``; all of it where nothing is given."""
     if text is None:
         return 1, 1
-    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    found = re.fullmatch(r"([1-9][0-9]{0,99})/([1-9][0-9]{0,99})", text)
     if not found or int(found[1]) > int(found[2]):
-        raise UserError(f"{option} is {text!r}, but must read I/N with I from 1 to N, as in 2/8.")
+        raise UserError(f"{option} is {text!r:.200}, but must read I/N with I from 1 to N, as in 2/8.")
     return int(found[1]), int(found[2])
 
 

@@ -195,7 +195,7 @@ def own_lora_targets(model: ResolvedModel) -> tuple[str, ...]:
 def _without_weights(model: ResolvedModel) -> PreTrainedModel:
     try:
         return _on_meta(model.path, model.revision, model.identity)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise access_error(model.spec, error) from None
 
 

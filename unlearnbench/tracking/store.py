@@ -7,6 +7,7 @@ counts as finished if a cell run with its key has status FINISHED.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import weakref
@@ -37,6 +38,7 @@ from unlearnbench.tracking.server import ServerDownError, is_server, patiently
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+logger = logging.getLogger(__name__)
 EXPERIMENT = "unlearnbench"
 KIND, KEY = "unlearnbench.kind", "unlearnbench.key"
 # Identifies what a cell trains, in its own run and in those of its trials.
@@ -250,6 +252,9 @@ class Store:
                     f"{self.uri} holds results of unlearnbench 0.1, which are not continued: run the same command with "
                     "another folder (--results); leaderboard.json of the old one can still be merged and compared."
                 )
+            if KEY not in run.data.tags:
+                logger.warning(safe(f"MLflow run {run.info.run_id} is left out, as it does not say which cell it is"))
+                continue
             newest.pop(run.data.tags[KEY], None)
             newest[run.data.tags[KEY]] = run
         return newest
@@ -272,7 +277,7 @@ class Store:
         """The newest failure of each cell that has no result, by cell key."""
         finished = self.finished_cells()
         runs = reversed(self._search(f"tags.`{KIND}` = 'cell' and attributes.status = 'FAILED'"))
-        failures = {run.data.tags[KEY]: Failure.of(run) for run in runs}
+        failures = {run.data.tags[KEY]: Failure.of(run) for run in runs if KEY in run.data.tags}
         return {key: failure for key, failure in failures.items() if key not in finished}
 
     def tuned_seeds(self) -> dict[str, int]:

@@ -213,6 +213,18 @@ def test_with_a_target_of_some_level_a_lower_forget_accuracy_is_not_better() -> 
         assert compare_entries(level, low).failures
 
 
+def test_a_comparison_says_which_side_has_no_trade_off() -> None:
+    """Such as one whose base model never learned its training rows."""
+    methods = row("ga", 0.2)
+    fresh = {"train_forget_accuracy": 0.5, "train_retain_accuracy": 0.5}
+    unlearned = [one.model_copy(update={"metrics": {**one.metrics, **fresh}}) for one in BASES]
+    for first, second, side in ((BASES, unlearned, "A"), ([], BASES, "B")):
+        line = next(one for one in compare_entries([*first, *methods], [*second, *methods]).lines if one.row == "ga")
+        assert f"trade-off only in {side}" in line.notes
+    same = compare_entries([*BASES, *methods], [*BASES, *methods])
+    assert not any("only in" in note for one in same.lines for note in one.notes)
+
+
 def over_forgetting_of(right: Floats, oracle: Floats) -> tuple[float, float]:
     """Its interval for a row of these right answers, ``[seeds, examples]`` each."""
 

@@ -14,7 +14,7 @@ from unlearnbench.leaderboard.blocks import with_scores
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.grouping import Group, Row, group_entries
 from unlearnbench.leaderboard.measures import Measured, lower_is_better, measured
-from unlearnbench.leaderboard.scores import UNJUDGED, has_direction, scores_of
+from unlearnbench.leaderboard.scores import OVER_FORGETTING, TRADE_OFF, UNJUDGED, has_direction, scores_of
 from unlearnbench.leaderboard.sets import transfer_tasks
 from unlearnbench.leaderboard.statistics import (
     FEWEST_SEEDS,
@@ -232,6 +232,10 @@ def _compare(one: Group, other: Group, name: str) -> ComparedLine:
         for group, side in zip((one, other), sides, strict=True)
     ]
     shared = (scores[0].keys() & scores[1].keys()) - left_out - UNJUDGED
+    for metric in (TRADE_OFF, OVER_FORGETTING):
+        having = [side for side, found in zip("AB", scores, strict=True) if metric in found]
+        if len(having) == 1:
+            notes += (f"{metric.replace('_', '-')} only in {having[0]}",)
     differences = [
         replace(
             _difference(metric, scores[0][metric], scores[1][metric], not reasons),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,51 @@ def test_forget_size_writes_table_and_picture_and_resumes(common: list[object], 
     assert again.output.count("0 cells to run") == 3
     # A study has an experiment of its own, so that the leaderboard keeps one setting per method.
     assert Store(tmp_path / "results").finished_cells() == {}
+
+
+def test_plan_force_and_retry_are_those_of_a_run(common: list[object], tmp_path: Path) -> None:
+    """The base model, which all points share, is counted and run once, also when everything is run again."""
+    study = ["study", "forget-size", *common, "--max-train", 6, "--device", "cpu"]
+    planned = invoke(*study, "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    assert [line.partition(" to run")[0] for line in planned.output.splitlines() if " to run" in line] == [
+        "forget_fraction = 0.25: 3 cells",
+        "forget_fraction = 0.5: 1 cell",
+        "forget_fraction = 1.0: 1 cell",
+        "5 cells",
+    ]
+    assert not (tmp_path / "results" / "studies").exists()
+    failing = [*study, "--methods", "npo-rt", "--set", "npo-rt.epochs=4", "--set", "npo-rt.learning_rate=1e30"]
+    failed = invoke(*failing)
+    assert isinstance(failed.exception, UserError)  # no cell has finished, so there is no table
+    assert failed.output.count("\nfailed: ") == 3
+    assert failed.output.count("cell 3/3: ") == 1
+    assert failed.output.count("cell 1/1: ") == 2, "the other two points' own cells"
+    again = invoke(*failing)
+    assert again.output.count("0 cells to run") == 3
+    assert again.output.count("1 failed before (--retry-failed runs them again)") == 3
+    assert again.output.count("\nfailed: ") == 3
+    assert invoke(*failing, "--retry-failed", "--dry-run").output.count(": 1 cell to run") == 3
+    mended = [*failing[:-1], "npo-rt.learning_rate=1e-3"]
+    assert invoke(*mended).exit_code == 0
+    assert "0 cells to run in all" in invoke(*mended, "--dry-run").output
+    assert "5 cells to run in all" in invoke(*mended, "--force", "--dry-run").output
+
+
+def test_a_wrong_name_gets_the_nearest_and_a_model_that_is_not_there_leaves_the_others(
+    common: list[object], model_folder: Path
+) -> None:
+    wrong = invoke("study", "alpha-bta")
+    assert isinstance(wrong.exception, UserError)
+    assert str(wrong.exception) == "no study is called 'alpha-bta': did you mean 'alpha-beta'?"
+    at = common.index("--models") + 1
+    broken = shutil.copytree(model_folder, model_folder.with_name("broken"))
+    (broken / "tokenizer.json").unlink()
+    models = [*common[:at], f"{model_folder},{broken}", *common[at + 1 :]]
+    planned = invoke("study", "models", *models, "--dry-run")
+    assert planned.exit_code == 1
+    assert f"left out: {broken}: " in planned.output
+    assert "3 cells to run in all" in planned.output
 
 
 def test_models_and_alpha_beta_draw(common: list[object], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from unlearnbench.config import preset_names
 from unlearnbench.plugins import registry
+from unlearnbench.studies.points import EMBEDDING, STUDIES
 
 Completion = list[tuple[str, str]]
 EVERYTHING = {"all": "everything that is installed"}
@@ -59,6 +60,12 @@ def task(incomplete: str) -> Completion:
 def preset(incomplete: str) -> Completion:
     """One preset."""
     return _single(incomplete, dict.fromkeys(preset_names(), "preset"))
+
+
+def study(incomplete: str) -> Completion:
+    """One study."""
+    known = {name: study.title for name, study in STUDIES.items()} | {EMBEDDING: "Where examples lie"}
+    return _single(incomplete, known)
 
 
 def _single(incomplete: str, known: Mapping[str, str]) -> Completion:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unlearnbench.cli import completion
-from unlearnbench.cli.options import merged, names
+from unlearnbench.cli.options import MaxTest, MaxTrain, merged, names
 from unlearnbench.config import build_config
 from unlearnbench.console.safe_text import printable
 from unlearnbench.contract.task import TransferTask
@@ -44,8 +44,8 @@ def show(
     data_root: Annotated[
         str | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="hub, bundled, or a folder in hub layout.")
     ] = None,
-    max_train: Annotated[int | None, typer.Option(help="Largest size of each training split.")] = None,
-    max_test: Annotated[int | None, typer.Option(help="Largest size of each test split.")] = None,
+    max_train: MaxTrain = None,
+    max_test: MaxTest = None,
     on_leakage: Annotated[str | None, typer.Option(help="error, or drop-from-train.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="TASK.OPTION=VALUE.")] = None,
     samples: Annotated[int, typer.Option(min=0, help="Examples of each split to show.")] = 2,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -13,6 +13,9 @@ import yaml
 from unlearnbench.cli import completion
 from unlearnbench.config import load_yaml
 from unlearnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from unlearnbench.grid.plan import Again
 
 SECTIONS = ("model", "base", "tuning")
 Preset = Annotated[
@@ -23,6 +26,9 @@ Models = Annotated[
     typer.Option(help="Short names, hub ids or folders, separated by commas.", autocompletion=completion.models),
 ]
 Seeds = Annotated[str | None, typer.Option(help="Whole numbers separated by commas.")]
+MaxTrain = Annotated[int | None, typer.Option(help="Largest size of each training split.")]
+MaxTest = Annotated[int | None, typer.Option(help="Largest size of each test split.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 DataRoot = Annotated[
     str | None, typer.Option(envvar="UNLEARNBENCH_DATA_ROOT", help="hub, bundled, or a folder in hub layout.")
 ]
@@ -39,6 +45,14 @@ Jobs = Annotated[
     typer.Option(help="Processes of this machine that share the cells: a number, or auto for as many as it bears."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="One line per cell.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")]
+Force = Annotated[bool, typer.Option("--force", help="Run finished cells again.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed before.")]
+
+
+def run_again(force: bool, retry_failed: bool) -> Again:
+    """Which cells are run though they have ended before."""
+    return "all" if force else "failed" if retry_failed else "nothing"
 
 
 def names(text: str | None) -> list[str] | None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from unlearnbench.cli import completion
 from unlearnbench.cli.listing import print_problems
-from unlearnbench.cli.options import DataRoot, Jobs, Quiet, names, number_or_word, numbers
+from unlearnbench.cli.options import DataRoot, DryRun, Jobs, Quiet, names, number_or_word, numbers
 from unlearnbench.console.say import say
 from unlearnbench.errors import UserError
 from unlearnbench.storage.whole import write_whole
@@ -47,7 +47,7 @@ def reproduce(
     exactly: Annotated[
         bool, typer.Option("--exactly", help="Exit with 1 unless everything comes back exactly.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
+    dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
     """Run a leaderboard's configuration again, and show number by number what comes back.

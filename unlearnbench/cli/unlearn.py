@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from unlearnbench.cli.listing import print_problems
-from unlearnbench.cli.options import Assignments, Preset, Quiet, Results, Trials, merged
+from unlearnbench.cli.options import Assignments, Device, Preset, Quiet, Results, Trials, merged
 from unlearnbench.config import build_config
 from unlearnbench.console.say import say
 from unlearnbench.data.own_task import PREFIX, check_file, shown_name
@@ -36,7 +36,7 @@ def unlearn(
     preset: Preset = None,
     seed: Annotated[int, typer.Option(min=0, help="Of training and tuning.")] = 0,
     trials: Trials = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    device: Device = None,
     set_: Assignments = None,
     results: Results = None,
     quiet: Quiet = False,

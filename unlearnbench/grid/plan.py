@@ -71,8 +71,18 @@ def plan_run(
     cells: Sequence[Cell] = build_grid(config, known)
     store = Store(config.results, config.tracking_uri, optuna_storage=config.optuna_storage)
     cells = shard_of(follow(cells, store.tuned_seeds()), *part)
-    if chosen is not None:
-        cells = chosen(cells)
+    return plan_cells(config, store, cells if chosen is None else chosen(cells), again, unusable)
+
+
+def plan_cells(
+    config: RunConfig, store: Store, cells: Sequence[Cell], again: Again, unusable: Mapping[str, str]
+) -> Plan:
+    """Looks up which of the cells are to be run.
+
+    Args:
+        again: which cells are run though they have ended before.
+        unusable: why models are left out.
+    """
     finished = set() if again == "all" else set(store.finished_cells())
     failures = store.failed_cells() if again == "nothing" else {}
     failed = {cell.key: failures[cell.key].reason for cell in cells if cell.key in failures}

@@ -15,6 +15,7 @@ from unlearnbench.leaderboard.markdown import table
 from unlearnbench.studies.embedding import embed, project, separability
 from unlearnbench.studies.files import write_files
 from unlearnbench.studies.plots import draw_embedding
+from unlearnbench.studies.points import EMBEDDING
 from unlearnbench.tracking.store import Store
 
 ADAPTER = "prompt-adapter"
@@ -80,4 +81,4 @@ def _write(store: Store, points: Sequence[dict[str, Any]], numbers: Sequence[dic
         for record in frame.to_dict("records")
     ]
     lines = ["# Forget and retain examples in the model", "", *table("l" * len(titles), titles, rows), "", NOTE]
-    return write_files("embedding", store, "\n".join(lines) + "\n", frame, draw_embedding(points))
+    return write_files(EMBEDDING, store, "\n".join(lines) + "\n", frame, draw_embedding(points))

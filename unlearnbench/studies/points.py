@@ -90,6 +90,8 @@ class Study:
     fewest_seeds: int = 1
 
 
+# It has no points, but looks into the models of one grid.
+EMBEDDING = "embedding"
 STUDIES = {
     study.name: study
     for study in (

@@ -12,9 +12,8 @@ from unlearnbench.contract.rows import REFERENCE_ROWS
 from unlearnbench.errors import UserError
 from unlearnbench.grid.choosing import choose_methods
 from unlearnbench.grid.display import Display
-from unlearnbench.grid.estimate import Estimator
 from unlearnbench.grid.grid import build_grid
-from unlearnbench.grid.process_count import plan_processes
+from unlearnbench.grid.plan import Again, Plan, plan_cells
 from unlearnbench.leaderboard.stored import read_entries
 from unlearnbench.plugins import Registry
 from unlearnbench.processes.run import run_cells
@@ -50,25 +49,46 @@ def plan(study: Study, config: RunConfig, registry: Registry) -> list[tuple[Poin
     return [(point, build_grid(point.config, registry)) for point in study.points(config)]
 
 
+def plan_points(points: Sequence[tuple[Point, list[Cell]]], store: Store, again: Again) -> list[tuple[Point, Plan]]:
+    """What each point has to run. A cell that several points share, as a base model, is the first one's alone."""
+    planned: list[tuple[Point, Plan]] = []
+    seen: set[str] = set()
+    for point, cells in points:
+        new = [cell for cell in cells if cell.key not in seen]
+        seen |= {cell.key for cell in new}
+        planned.append((point, plan_cells(point.config, store, new, again, {})))
+    return planned
+
+
+def statement(point: Point, plan: Plan) -> str:
+    """The point, and what is to be done for it."""
+    failed = f", {len(plan.failed)} failed before (--retry-failed runs them again)" if plan.failed else ""
+    finished = len(plan.cells) - len(plan.todo) - len(plan.failed)
+    cells = f"{len(plan.todo)} cell{'' if len(plan.todo) == 1 else 's'}"
+    return f"{_named(point)}: {cells} to run, {finished} finished before{failed}{plan.processes.statement}"
+
+
 def run_points(
-    points: Sequence[tuple[Point, list[Cell]]],
-    store: Store,
+    planned: Sequence[tuple[Point, Plan]],
     make_display: MakeDisplay,
     announce: Callable[[str], None],
+    *,
+    force: bool = False,
 ) -> dict[str, str]:
-    """Runs what is not finished yet; returns the reason of each failed cell."""
+    """Runs what is planned; returns each failed cell's reason by point and name, of those that failed before, too."""
     failed: dict[str, str] = {}
-    for point, cells in points:
-        finished = store.finished_cells()
-        estimator = Estimator(point.config)
-        todo = {cell.key: estimator.seconds(cell) for cell in cells if cell.key not in finished}
-        values = ", ".join(f"{name} = {value}" for name, value in point.values.items())
-        planned = plan_processes(point.config, cells, todo, estimator)
-        left = f"{len(todo)} cells to run, {len(cells) - len(todo)} finished before"
-        announce(f"{values}: {left}{planned.statement}")
-        display = make_display(list(todo.values()), planned.count)
-        failed |= run_cells(point.config, store, cells, todo, display, planned.count).failed
+    for point, plan in planned:
+        announce(statement(point, plan))
+        count = plan.processes.count
+        display = make_display(list(plan.todo.values()), count)
+        outcome = run_cells(plan.config, plan.store, plan.cells, plan.todo, display, count, force=force)
+        for name, reason in (plan.failed_names | outcome.failed).items():
+            failed[f"{_named(point)}: {name}"] = reason
     return failed
+
+
+def _named(point: Point) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in point.values.items())
 
 
 def write_study(study: Study, planned: Sequence[tuple[Point, list[Cell]]], store: Store) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def test_prompt_adapter_artifact_predicts_in_plain_peft_what_was_recorded(
     adapter = _artifact(tmp_path / "results", run, "prompt-adapter")
     if kept:
         shutil.rmtree(tmp_path / "cache")
-        (base,) = (tmp_path / "results" / "models").glob("base-*")
+        (base,) = (tmp_path / "results" / "models").glob("path-toy-data-tiny-llama-base-seed-0-*")
         assert AutoTokenizer.from_pretrained(base).vocab_size == gpt2_tokenizer().vocab_size
     else:
         (base,) = (tmp_path / "cache" / "base").iterdir()
@@ -153,9 +154,11 @@ def test_model_that_knows_its_rows_is_unlearned_as_it_is(
     model = AutoModelForCausalLM.from_pretrained(model_folder).eval()
     check_answers(model, pd.read_parquet(_artifact(results, runs["base"], "predictions/train_retain.parquet")))
     assert runs["base"].data.metrics["trainable_parameters"] == 0
-    kept = results / "models" / runs[method].data.tags[KEY]
+    kept = results / runs[method].data.tags["model.folder"]
+    assert re.fullmatch(rf"path-toy-data-tiny-llama-{method}-seed-0-[0-9a-f]{{8}}", kept.name)
     if method == "ga":
         model = AutoModelForCausalLM.from_pretrained(kept).eval()
+        assert AutoTokenizer.from_pretrained(kept).vocab_size == gpt2_tokenizer().vocab_size
         before = load_file(model_folder / "model.safetensors")
         assert any(
             not torch.equal(weight, before[name]) for name, weight in model.state_dict().items() if name in before
@@ -166,6 +169,20 @@ def test_model_that_knows_its_rows_is_unlearned_as_it_is(
         assert f"as it is:\n\n    {model_folder}" in (kept / "README.md").read_text(encoding="utf-8")
         assert [folder.name for folder in (results / "models").iterdir()] == [kept.name], "no copy of the user's model"
     check_answers(model, pd.read_parquet(_artifact(results, runs[method], "predictions/test_retain.parquet")))
+
+
+def test_finished_cells_that_kept_no_model_are_named(command: list[object], tmp_path: Path) -> None:
+    one = [*command, "--methods", "ga", "--trials", 0]
+    assert invoke(*one).exit_code == 0
+    again = invoke(*one, "--keep-models")
+    cell = "tiny-llama / path:toy-data / seed 0 / ga"
+    said = f"--keep-models: {cell} finished before and kept no model: --force runs it again."
+    assert said in again.output
+    assert invoke(*one, "--keep-models", "--force").output.count("finished before and kept no model") == 0
+    assert list((tmp_path / "results" / "models").glob("path-toy-data-tiny-llama-ga-seed-0-*"))
+    kept = invoke(*one, "--keep-models")
+    assert "kept no model" not in kept.output
+    assert "the unlearned models: " in kept.output
 
 
 def check_answers(model: Any, recorded: pd.DataFrame) -> None:

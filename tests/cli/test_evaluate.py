@@ -131,7 +131,7 @@ def test_base_model_that_was_made_here_and_kept_has_its_own_table(data_folder: P
     run = ["--methods", "spul", "--trials", 0, "--set", "spul.epochs=1", "--set", "base.epochs=1", "--keep-models"]
     run += ["--preset", "quick", "--results", results, "--quiet"]
     assert invoke("run", "--tasks", f"path:{data_folder}", *run).exit_code == 0
-    (base,) = (results / "models").glob("base-*")
+    (base,) = (results / "models").glob("*-base-seed-0-*")
     outcome = evaluate(base, data_folder, results, "--preset", "quick", "--base", base, "--name", "unchanged")
     assert outcome.exit_code == 0, outcome.output
     (block,) = tables(results)

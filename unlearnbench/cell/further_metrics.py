@@ -19,7 +19,7 @@ from unlearnbench.leaderboard.sets import prefix
 from unlearnbench.leaderboard.stored import entries_by_run, read_predictions
 from unlearnbench.plugins import Registered
 from unlearnbench.tracking.run import Record
-from unlearnbench.tracking.store import KEY, MODEL_FOLDER, RESULT, Store
+from unlearnbench.tracking.store import KEY, RESULT, Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,11 +219,5 @@ def record_metrics(store: Store, run_id: str, old: str, before: Entry, entry: En
     if entry is not before:
         record.metrics({name: value for name, value in entry.metrics.items() if before.metrics.get(name) != value})
         attach(record, {RESULT: entry.model_dump_json(indent=1)})
-    models = store.results / "models"
-    if old == entry.key:
-        return
-    record.tags({KEY: entry.key})
-    if (models / old).is_dir() and not (models / entry.key).exists():
-        # A kept model goes by the key of its result.
-        (models / old).rename(models / entry.key)
-        record.tags({MODEL_FOLDER: f"models/{entry.key}"})
+    if old != entry.key:
+        record.tags({KEY: entry.key})

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unlearnbench.cell.base import BaseModel, base_entry, base_model
 from unlearnbench.cell.cell import Scenario
+from unlearnbench.cell.kept_models import kept_base
 from unlearnbench.contract.method import Method
 from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
 from unlearnbench.engine.encoding import Encoder
@@ -154,15 +155,20 @@ class ModelSlot:
         else:
             save_adapter(model.prompt, model.network, str(base or base_entry(self.scenario.base_id)), folder)
 
-    def keep_base(self, models: Path) -> Path | None:
-        """Copies the base model, with its tokenizer, into a folder of `models`, which it returns.
+    def save_with_tokenizer(self, model: LanguageModel, folder: Path) -> None:
+        """Writes all weights and the tokenizer, as transformers loads them."""
+        save_weights(model.network, folder)
+        self.encoder.tokenizer.save_pretrained(folder)
+
+    def keep_base(self, results: Path) -> Path | None:
+        """Copies the base model, with its tokenizer, into the results folder, and returns where.
 
         None if the base model is the user's model as it is.
         """
         if self.scenario.base_id.recipe is None:
             return None
         entry = base_entry(self.scenario.base_id)
-        kept = models / f"base-{entry.name}"
+        kept = results / kept_base(self.scenario, entry.name)
         if not kept.is_dir():
             with filling(kept) as scratch:
                 shutil.copytree(entry, scratch, dirs_exist_ok=True, ignore=shutil.ignore_patterns("adapter"))

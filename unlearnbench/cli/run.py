@@ -18,11 +18,17 @@ from unlearnbench.cli.options import (
     Assignments,
     ConfigFile,
     DataRoot,
+    Device,
+    DryRun,
+    Force,
     Jobs,
+    MaxTest,
+    MaxTrain,
     Models,
     Preset,
     Quiet,
     Results,
+    RetryFailed,
     Seeds,
     TrackingUri,
     Trials,
@@ -31,6 +37,7 @@ from unlearnbench.cli.options import (
     names,
     number_or_word,
     numbers,
+    run_again,
 )
 from unlearnbench.config import RunConfig, build_config, dump_config, preset_statement, read_file
 from unlearnbench.console.safe_text import safe
@@ -42,6 +49,7 @@ from unlearnbench.storage.whole import write_whole
 
 if TYPE_CHECKING:
     from unlearnbench.cell.cell import Cell
+    from unlearnbench.grid.plan import Plan
     from unlearnbench.tracking.store import Store
 
 
@@ -59,8 +67,8 @@ def run(
     models: Models = None,
     seeds: Seeds = None,
     data_root: DataRoot = None,
-    max_train: Annotated[int | None, typer.Option(help="Largest size of each training split.")] = None,
-    max_test: Annotated[int | None, typer.Option(help="Largest size of each test split.")] = None,
+    max_train: MaxTrain = None,
+    max_test: MaxTest = None,
     trials: Trials = None,
     oracle: Annotated[
         bool | None,
@@ -69,7 +77,7 @@ def run(
     set_: Assignments = None,
     generic_labels: Annotated[str | None, typer.Option(help="Generic labels, separated by commas.")] = None,
     on_leakage: Annotated[str | None, typer.Option(help="error, or drop-from-train.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    device: Device = None,
     results: Results = None,
     tracking_uri: TrackingUri = None,
     optuna_storage: Annotated[str | None, typer.Option(help="Database URL for tuning studies.")] = None,
@@ -79,9 +87,9 @@ def run(
     ] = None,
     config: ConfigFile = None,
     save_config: Annotated[Path | None, typer.Option(help="Write the settings in use to this file.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Run finished cells again.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that failed before.")] = False,
+    dry_run: DryRun = False,
+    force: Force = False,
+    retry_failed: RetryFailed = False,
     cell_timeout: Annotated[float | None, typer.Option(help="Seconds after which a cell is given up.")] = None,
     shard: Annotated[
         str | None, typer.Option(help="I/N: only the I-th of N parts of the grid, from 1/N to N/N.")
@@ -201,7 +209,7 @@ def _run(
 
         connect(where.ray_address, where.gpus_per_cell)
         config = config.model_copy(update={"model": settled_there(config.model, where.gpus_per_cell)})
-    plan = plan_run(config, known, again="all" if force else "failed" if retry_failed else "nothing", part=where.part)
+    plan = plan_run(config, known, again=run_again(force, retry_failed), part=where.part)
     left_out = [f"left out: {name}: {reason}" for name, reason in plan.unusable.items()]
     for sentence in left_out:
         say(console, sentence)
@@ -219,6 +227,9 @@ def _run(
         f"estimated time {duration(sum(plan.todo.values()))}"
         f"{plan.processes.statement if where.executor == 'local' else ''}.",
     )
+    if config.keep_models and (without := _kept_nothing(plan)):
+        more, them = (f" and {len(without) - 1} more", "them") if without[1:] else ("", "it")
+        say(console, f"--keep-models: {without[0]}{more} finished before and kept no model: --force runs {them} again.")
     if dry_run:
         return 1 if left_out else 0
     try:
@@ -246,6 +257,20 @@ def _run(
     return 1 if failed or left_out else 0
 
 
+def _kept_nothing(plan: Plan) -> list[str]:
+    """Names of methods' cells that have finished without their model being kept."""
+    from unlearnbench.cell.kept_models import kept_folder
+
+    return [
+        cell.name
+        for cell in plan.cells
+        if cell.choice is not None
+        and cell.key not in plan.todo
+        and cell.key not in plan.failed
+        and not (plan.store.results / kept_folder(cell)).is_dir()
+    ]
+
+
 def _by_reason(failed: dict[str, str]) -> dict[str, list[str]]:
     """Names of failed cells by what they failed of; many have one reason in common."""
     found: dict[str, list[str]] = {}
@@ -259,7 +284,10 @@ def _ranges(cells: Sequence[Cell]) -> list[str]:
     found: dict[str, dict[str, list[str]]] = {}
     for cell in cells:
         if cell.choice is not None and cell.choice.by_size:
-            of_model = found.setdefault(cell.scenario.model.spec.name, {})
+            place = cell.scenario
+            of_model = found.setdefault(place.model.spec.name, {})
+            if place.config.base.learning_rate is None and (recipe := place.base_id.recipe):
+                of_model[f"{recipe.learning_rate:g}"] = ["base model"]
             methods = of_model.setdefault(cell.choice.by_size.partition("]")[0] + "]", [])
             methods += [cell.row] if cell.row not in methods else []
     return [
@@ -327,6 +355,7 @@ def _next_steps(store: Store, config: RunConfig) -> list[str]:
         "next:",
         f"  a page with charts and every row's settings: unlearnbench leaderboard --html{where}",
         f"  every run and trial in MLflow: {runs}",
+        *([f"  the unlearned models: {_for_a_shell(store.results / 'models')}"] if config.keep_models else []),
     ]
 
 

@@ -22,6 +22,7 @@ from unlearnbench.cell.cost import measured
 from unlearnbench.cell.design import Space, first_values
 from unlearnbench.cell.environment import environment
 from unlearnbench.cell.evaluation import Evaluation
+from unlearnbench.cell.kept_models import kept_folder
 from unlearnbench.cell.model_card import write_card
 from unlearnbench.cell.recording import attach, attach_predictions, attach_result, cell_tags
 from unlearnbench.cell.reporter import Reporter
@@ -385,9 +386,8 @@ class Runner:
 
     def _attach_model(self, cell: Cell, trainer: Trainer, model: LanguageModel, record: Record) -> None:
         """A prompt adapter is small and always stored; weights, and an adapter's base model, only if asked for."""
-        models = self.store.results / "models"
         if model.prompt is not None:
-            base = trainer.slot.keep_base(models) if self.config.keep_models else None
+            base = trainer.slot.keep_base(self.store.results) if self.config.keep_models else None
             with tempfile.TemporaryDirectory() as scratch:
                 adapter = Path(scratch) / "prompt-adapter"
                 trainer.slot.save(model, adapter, base)
@@ -396,14 +396,14 @@ class Runner:
                 if self.config.keep_models:
                     self._keep(cell, lambda folder: shutil.copytree(adapter, folder, dirs_exist_ok=True))
         elif self.config.keep_models:
-            self._keep(cell, lambda folder: trainer.slot.save(model, folder))
+            self._keep(cell, lambda folder: trainer.slot.save_with_tokenizer(model, folder))
         if self.config.keep_models:
             # Relative to the results folder, which may be moved.
-            record.tags({MODEL_FOLDER: f"models/{cell.key}"})
+            record.tags({MODEL_FOLDER: kept_folder(cell).as_posix()})
 
     def _keep(self, cell: Cell, write: Callable[[Path], object]) -> None:
         """Writes a model that the user keeps, whole or not at all, in place of the one of a former run."""
-        folder = self.store.results / "models" / cell.key
+        folder = self.store.results / kept_folder(cell)
         discard(folder)
         with filling(folder) as scratch:
             write(scratch)

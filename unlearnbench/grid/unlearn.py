@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unlearnbench.cell.cell import Cell
+from unlearnbench.cell.kept_models import kept_folder
 from unlearnbench.config import dump_experiment
 from unlearnbench.contract.rows import BASE
 from unlearnbench.errors import UserError
@@ -18,7 +19,6 @@ from unlearnbench.grid.plan import Plan, plan_run
 from unlearnbench.leaderboard.stored import entries_by_run, read_predictions
 from unlearnbench.leaderboard.unlearned_card import Delivered, unlearned_card
 from unlearnbench.models.brought import ADAPTER
-from unlearnbench.models.loading import load_tokenizer
 from unlearnbench.plugins import Registry
 from unlearnbench.storage.cache import filling
 from unlearnbench.tracking.store import Store
@@ -39,17 +39,13 @@ def plan_unlearning(config: RunConfig, known: Registry) -> tuple[Plan, bool]:
     config = config.model_copy(update={"keep_models": True})
     plan = plan_run(config, known, again="failed", chosen=_before_and_after)
     after = plan.cells[-1]
-    if after.key in plan.todo or _kept(plan.store, after).is_dir():
+    if after.key in plan.todo or (plan.store.results / kept_folder(after)).is_dir():
         return plan, False
     return plan_run(config, known, again="all", chosen=_before_and_after), True
 
 
 def _before_and_after(cells: Sequence[Cell]) -> Sequence[Cell]:
     return [cell for cell in cells if cell.row == BASE or cell.choice is not None]
-
-
-def _kept(store: Store, cell: Cell) -> Path:
-    return store.results / "models" / cell.key
 
 
 def deliver(plan: Plan, output: Path) -> str:
@@ -60,13 +56,11 @@ def deliver(plan: Plan, output: Path) -> str:
     """
     before, after = plan.cells
     runs = {entry.key: (run_id, entry) for run_id, entry in entries_by_run(plan.store).items()}
-    kept = _kept(plan.store, after)
+    kept = plan.store.results / kept_folder(after)
     if before.key not in runs or after.key not in runs or not kept.is_dir():
         raise UserError(f"{plan.store.results} no longer holds the unlearned model: run the same command again.")
     with filling(output) as scratch:
         shutil.copytree(kept, scratch, dirs_exist_ok=True)
-        if not (scratch / ADAPTER).is_file():
-            load_tokenizer(after.scenario.model).save_pretrained(scratch)
         (scratch / "config.yaml").write_text(dump_experiment(after.settings), encoding="utf-8")
         right = {cell.key: _right(plan.store, runs[cell.key][0], cell) for cell in (before, after)}
         entry = runs[after.key][1]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class GradientAscentKL(Method):
-    """L = -CE(F) + KL(model || base) on R, one epoch."""
+    """L = -CE(F) + KL(p || p_base) on R, one epoch."""
 
     name = "ga-kl"
     title = "GA+KL"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class SoftPromptingUnlearning(Method):
-    """L = CE(F, generic label) + alpha CE(R) + beta KL(prompted || base) on R; the weights stay frozen."""
+    """L = CE(F, generic label) + alpha CE(R) + beta KL(p || p_base) on R; the weights stay frozen."""
 
     name = "spul"
     title = "SPUL"

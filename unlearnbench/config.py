@@ -79,7 +79,12 @@ class BaseConfig(Section):
         min_length=1,
         description="modules that LoRA adapts; if not set, queries and values by the model's own names",
     )
-    learning_rate: float = Field(default=1e-4, gt=0, allow_inf_nan=False, description="AdamW's, at its peak")
+    learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="AdamW's, at its peak; if not set, by the model's size and by whether LoRA or all weights train",
+    )
     warmup_ratio: float = Field(default=0.05, ge=0, le=1, description="share of the steps until that peak")
     weight_decay: float = Field(default=0.001, ge=0, description="AdamW's")
     max_grad_norm: float = Field(default=0.3, gt=0, description="gradients are clipped to this norm")

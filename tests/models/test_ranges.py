@@ -14,7 +14,7 @@ from unlearnbench.config import build_config
 from unlearnbench.contract.hyperparameters import Choice, Fixed, over
 from unlearnbench.errors import UserError
 from unlearnbench.grid.grid import build_grid
-from unlearnbench.models.ranges import FOUND, SIZES, range_by_size
+from unlearnbench.models.ranges import BASE_RATES, BASE_SIZES, FOUND, SIZES, base_rate_by_size, range_by_size
 from unlearnbench.plugins import Origin, Registered, Registry, registry
 
 TINY = Path(str(registry().models["tiny"].item.location))
@@ -65,13 +65,37 @@ def test_the_line_goes_through_both_models_and_ends_at_a_billion(trained: Any) -
 def test_a_copy_of_the_model_and_a_plugins_method_get_ranges_of_its_size(tmp_path: Path) -> None:
     registered = spaces("tiny")
     assert ends(registered["ga-gd"]) == (3e-4, 2e-3, 1e-3)
-    assert ends(registered["plain"]) == ends(FOUND["weights"][0])
+    assert ends(registered["plain"]) == ends(registered["ga-gd"]), "the same loss gets the same search"
     assert ends(registered["knowing"]) == (1e-4, 1e-2, 1e-3)
     shutil.copytree(TINY, tmp_path / "copy")
     copied = spaces(str(tmp_path / "copy"))
     assert ends(copied["spul"]) == ends(registered["spul"])
     assert ends(copied["ga-gd"]) == ends(copied["plain"]) == ends(FOUND["weights"][0])
     assert ends(copied["knowing"]) == (1e-4, 1e-2, 1e-3)
+
+
+def test_base_rates_go_through_three_models_and_are_level_beyond() -> None:
+    for trained, rates in BASE_RATES.items():
+        assert [base_rate_by_size(round(size), trained) for size in BASE_SIZES] == list(rates)
+        assert base_rate_by_size(1000, trained) == rates[0]
+        assert base_rate_by_size(10**12, trained) == rates[-1]
+        middle = base_rate_by_size(round(math.sqrt(BASE_SIZES[1] * BASE_SIZES[2])), trained)
+        assert middle == pytest.approx(math.sqrt(rates[1] * rates[2]), rel=0.05)
+
+
+def test_base_models_of_the_committed_boards_keep_their_rates_and_a_copy_has_the_same(tmp_path: Path) -> None:
+    shutil.copytree(TINY, tmp_path / "copy")
+
+    def rates(model: str, **settings: Any) -> set[float | None]:
+        given = {"preset": "quick", "tasks": ["sst2"], "methods": ["ga"], "models": [model], **settings}
+        cells = build_grid(build_config({}, given), registry())
+        recipes = [cell.workplace.base_id.recipe for cell in cells]
+        return {None if recipe is None else recipe.learning_rate for recipe in recipes}
+
+    assert rates("tiny") == rates(str(tmp_path / "copy")) == {3e-4}
+    assert rates("tiny", base={"kind": "qlora"}) == rates(str(tmp_path / "copy"), base={"kind": "lora"}) == {5e-3}
+    assert rates("tiny", base={"learning_rate": 0.5}) == {0.5}
+    assert rates("tiny", base={"kind": "none"}) == {None}
 
 
 def test_a_configuration_gives_ranges_and_one_value_for_every_method() -> None:

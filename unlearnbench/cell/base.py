@@ -140,7 +140,7 @@ def _fine_tune(
     )
     examples = encoder.encode(rows, room=language_model.room())
     settings = Optimisation(
-        learning_rate=config.learning_rate,
+        learning_rate=identity.recipe.learning_rate,
         epochs=identity.recipe.epochs,
         batch_size=config.batch_size,
         warmup_ratio=config.warmup_ratio,
@@ -156,7 +156,7 @@ def _fine_tune(
     except DivergedError as error:
         raise BaseFailedError(
             f"fine-tuning the base model {model.spec.name} on {task} diverged ({error}): "
-            f"lower base.learning_rate (now {config.learning_rate:g})."
+            f"lower base.learning_rate (now {identity.recipe.learning_rate:g})."
         ) from None
     _save_merged(network, adapted, model, model_config, folder)
     return trained

@@ -36,7 +36,8 @@ from unlearnbench.identity.ids import (
     values,
 )
 from unlearnbench.models import loading
-from unlearnbench.models.loading import architecture, pick_device
+from unlearnbench.models.loading import architecture, model_size, pick_device
+from unlearnbench.models.ranges import base_rate_by_size
 from unlearnbench.models.resolve import ResolvedModel
 from unlearnbench.plugins import Registered
 from unlearnbench.storage.cache import content_hash
@@ -221,7 +222,7 @@ def _recipe(model: ResolvedModel, task: Task, config: RunConfig) -> RecipeId:
     return RecipeId(
         base_epochs(task, base),
         base.batch_size,
-        base.learning_rate,
+        base.learning_rate or base_rate_by_size(model_size(model).parameters, "LoRA" if lora else "all weights"),
         base.warmup_ratio,
         base.weight_decay,
         base.max_grad_norm,

@@ -81,7 +81,16 @@ def test_one_run_becomes_every_kind_of_leaderboard(results: Path, tmp_path: Path
     assert merged.exit_code == 0, merged.output
     assert merged.output.count("duplicate:") == len(entries)
     checked = invoke("leaderboard", "check", tmp_path / "merged")
-    assert (checked.exit_code, "nothing wrong" in checked.output) == (0, True)
+    assert (checked.exit_code, "there is no config.yaml" in checked.output) == (1, True)
+    settings = tmp_path / "merged" / "config.yaml"
+    for text, code, said in (
+        ("preset: quick", 0, "nothing wrong"),
+        ("trails: 3", 1, "unknown setting 'trails'"),
+        ("data_root: /home/ada/hub", 1, "config.yaml holds the path '/home/ada/hub'"),
+    ):
+        settings.write_text(text, encoding="utf-8")
+        checked = invoke("leaderboard", "check", tmp_path / "merged")
+        assert (checked.exit_code, said in checked.output) == (code, True), checked.output
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ def committed(model_folder: Path, data_folder: Path, tmp_path: Path) -> Path:
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert invoke("leaderboard", "--results", tmp_path / "results", "--output", tmp_path / "board").exit_code == 0
+    (tmp_path / "board" / "config.yaml").write_text("preset: quick\n", encoding="utf-8")
     return tmp_path / "board"
 
 

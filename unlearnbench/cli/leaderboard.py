@@ -103,14 +103,18 @@ def check(
 
     Exit code 1 if anything is wrong.
     """
-    from unlearnbench.leaderboard.check import check_entries, telling_files
+    from unlearnbench.leaderboard.check import check_entries, check_folder, telling_files
     from unlearnbench.leaderboard.files import open_entries
 
     wrong = 0
     for source in sources:
         try:
             entries = open_entries(source)
-            problems = [*check_entries(entries), *telling_files(Path(source))]
+            folder = Path(source)
+            problems = [*check_entries(entries), *telling_files(folder)]
+            # A results folder records its settings with each run.
+            if folder.is_dir() and not (folder / "mlflow.db").is_file():
+                problems += check_folder(folder)
         except UserError as error:
             entries, problems = [], [str(error)]
         for problem in problems:

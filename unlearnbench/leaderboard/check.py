@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.config import RunConfig
+from unlearnbench.config import RunConfig, build_config, read_file
 from unlearnbench.console.private import private_parts
 from unlearnbench.contract.rows import BASE, REFERENCE_ROWS
 from unlearnbench.errors import UserError, first_line
@@ -26,6 +26,18 @@ NEEDED_VERSIONS = ("unlearnbench", "torch", "transformers", "python")
 def check_entries(entries: Sequence[Entry]) -> list[str]:
     """One sentence for each thing that is wrong or lacking; empty if nothing is."""
     return [*wrong(entries), *lacking(entries), *telling(entries)]
+
+
+def check_folder(folder: Path) -> list[str]:
+    """What a contributed folder lacks beside its leaderboard: the settings that run it again."""
+    file = folder / "config.yaml"
+    if not file.is_file():
+        return ["there is no config.yaml: `unlearnbench run ... --save-config FILE` writes the settings that it holds"]
+    try:
+        build_config(read_file(file), {})
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 def wrong(entries: Sequence[Entry]) -> list[str]:

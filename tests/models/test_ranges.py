@@ -89,7 +89,7 @@ def test_base_models_of_the_committed_boards_keep_their_rates_and_a_copy_has_the
     def rates(model: str, **settings: Any) -> set[float | None]:
         given = {"preset": "quick", "tasks": ["sst2"], "methods": ["ga"], "models": [model], **settings}
         cells = build_grid(build_config({}, given), registry())
-        recipes = [cell.workplace.base_id.recipe for cell in cells]
+        recipes = [cell.scenario.base_id.recipe for cell in cells]
         return {None if recipe is None else recipe.learning_rate for recipe in recipes}
 
     assert rates("tiny") == rates(str(tmp_path / "copy")) == {3e-4}

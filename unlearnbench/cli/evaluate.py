@@ -184,6 +184,10 @@ def _add_metrics(
 
 
 def _finished(results: Path, tracking_uri: str | None) -> Store:
+    from unlearnbench.console.quiet import quiet_libraries
+
+    # Before MLflow or the harness imports what shows progress of its own.
+    quiet_libraries()
     from unlearnbench.tracking.store import Store
 
     return Store.existing(results, tracking_uri)
@@ -194,10 +198,6 @@ def _benchmarks(wanted: list[str], folder: Path | None, examples: int | None, se
         raise UserError(
             '--utility needs lm-evaluation-harness: in the checkout of unlearnbench, `pip install -e ".[lm-eval]"`.'
         )
-    from unlearnbench.console.quiet import quiet_libraries
-
-    # Before the harness is imported, which shows its own progress.
-    quiet_libraries()
     from unlearnbench.utility.benchmarks import find_benchmarks
 
     return find_benchmarks(wanted, folder, examples, seed)

@@ -16,9 +16,9 @@ from unlearnbench.leaderboard.utility import UtilityMetric, change, utility_metr
 CAPTION, AGAINST = "Utility, by lm-evaluation-harness", "against base"
 NOTE = (
     "Utility: benchmarks of lm-evaluation-harness in percent, with 95 % intervals; beside each, in points, the "
-    "difference to the base model on the same examples."
+    f"difference to the base model on the same examples; of rows with fewer than {FEWEST_SEEDS} seeds its interval "
+    "knows of examples alone."
 )
-FEW = f" With fewer than {FEWEST_SEEDS} seeds the difference's interval knows of examples alone."
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Change:
 
 
 def _signed(share: float) -> str:
-    return f"{100 * share:+.1f}"
+    # A sum may be a zero that is less than none.
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
 
 
 def utility_columns(block: Block) -> list[tuple[UtilityMetric, Column]]:
@@ -65,7 +66,7 @@ def changes(block: Block, metric: str) -> dict[str, Change]:
 
 def utility_notes(block: Block) -> list[str]:
     """What the numbers are, if there are any."""
-    return [NOTE + (FEW if len(block.seeds) < FEWEST_SEEDS else "")] if utility_columns(block) else []
+    return [NOTE] if utility_columns(block) else []
 
 
 def utility_markdown(block: Block) -> list[str]:

@@ -63,6 +63,11 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         ids: list[int] = self.tokenizer.encode(string, add_special_tokens=special)
         return ids
 
+    def loglikelihood(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Log-likelihood of each continuation, and whether greedy decoding writes it, without a progress bar."""
+        found: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=True)
+        return found
+
     def _loglikelihood_tokens(
         self, requests: Sequence[tuple[object, list[int], list[int]]], **_: object
     ) -> list[tuple[float, bool]]:

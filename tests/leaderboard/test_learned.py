@@ -10,7 +10,7 @@ from unlearnbench.leaderboard.compare import compare_entries
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.learned import base_accuracy, learned
 from unlearnbench.leaderboard.overall import overall
-from unlearnbench.leaderboard.render import to_markdown
+from unlearnbench.leaderboard.render import to_markdown, to_terminal
 
 
 def base(forget: float, retain: float, *, rows: tuple[int, int] = (10, 10), seed: int = 0, task: str = "sst2") -> Entry:
@@ -44,6 +44,7 @@ def test_no_trade_off_beside_a_base_model_that_never_learned() -> None:
     spul = next(line for line in lines[lines.index(header) :] if line.startswith("| SPUL"))
     assert spul.split("|")[2].strip() == ""
     assert "never learned" in text
+    assert "never learned its training rows" in str(to_terminal(block, 200)[-1].caption)
     (fine,) = build_blocks([*METHODS, base(1.0, 1.0)])
     assert "trade_off" in next(line for line in fine.lines if line.row == "spul").mean
     assert not any("never learned" in note for note in fine.notes)

@@ -65,7 +65,10 @@ def remedy(as_it_is: bool) -> str:
     """
     if as_it_is:
         return "let it be fine-tuned first (`--set base.kind=lora`), or name a model that knows them"
-    return "train it longer (`--set base.epochs=...`, or a higher `base.learning_rate`), or take a larger model"
+    return (
+        "train it longer (`--set base.epochs=...`), faster (a higher `base.learning_rate`) or all of its weights "
+        "(`--set base.kind=full`), or take a larger model"
+    )
 
 
 def has_learned(accuracy: float) -> bool:

@@ -22,6 +22,7 @@ from unlearnbench.leaderboard.columns import (
     own_metrics,
 )
 from unlearnbench.leaderboard.entry import SPLITS
+from unlearnbench.leaderboard.learned import learned_notes
 from unlearnbench.leaderboard.markdown import escape, table
 from unlearnbench.leaderboard.overall import overall
 from unlearnbench.leaderboard.overall_render import overall_markdown
@@ -210,7 +211,8 @@ def _caption(block: Block) -> str:
     marks = any(line.best or line.ties for line in block.lines)
     legend = f" {BEST} best method; {TIE} not shown to differ from it." if marks else ""
     left_out = " Every seed's values are in leaderboard.md." if len(block.seeds) > SEEDS_SHOWN else ""
-    return f"{seeds_note(block)}{legend}{left_out}"
+    unlearned = "".join(f"{note} " for note in learned_notes(block.yardstick.bases))
+    return f"{unlearned}{seeds_note(block)}{legend}{left_out}"
 
 
 def _terminal_cell(column: Column, line: Line) -> Text:

@@ -92,6 +92,7 @@ def test_folder_whose_name_is_no_plain_text_is_shown_as_it_is_spelt(tmp_path: Pa
     folder = tmp_path / f"evil{ESCAPE.replace('/', '')}\nfolder: 4 results, nothing wrong"
     folder.mkdir()
     (folder / "leaderboard.json").write_text(to_json(ENTRIES), encoding="utf-8")
+    (folder / "config.yaml").write_text("preset: quick\n", encoding="utf-8")
     outcome = invoke("leaderboard", "check", folder)
     assert outcome.exit_code == 0
     assert "\x1b" not in outcome.output

@@ -251,7 +251,7 @@ def test_wrong_configuration_files(content: bytes, expected: str, tmp_path: Path
         (["compare", "nothing", "nothing"], "nothing is no results folder"),
         (["compare", "a"], "Missing argument"),
         (["study", "alpha-bta"], "alpha-bta"),
-        (["study", "alpha-beta", "--methods", "ga", "--dry-run"], "No such option"),
+        (["study", "alpha-beta", "--methods", "ga", "--dry-run"], "method ga has no alpha"),
         (["study", "embedding", "--tasks", "ssst2"], "did you mean 'sst2'?"),
         (["ui", "--port", "0"], "'--port'"),
         (["check", "ga-gdd"], "did you mean"),

@@ -418,7 +418,9 @@ def test_each_fact_of_a_model_changes_the_expected_identities(
 ) -> None:
     """As a package registers it: the name is a table's, so that results are kept apart, but caches are shared."""
     monkeypatch.setattr(identify, "architecture", lambda model: Architecture("packed", drops_out=False))
-    monkeypatch.setattr("unlearnbench.grid.grid.model_size", lambda model: SimpleNamespace(parameters=1_000_000))
+    for module in ("grid.grid", "cell.identify"):
+        size = SimpleNamespace(parameters=1_000_000)
+        monkeypatch.setattr(f"unlearnbench.{module}.model_size", lambda model, size=size: size)
     settings |= {"base.target_modules": ("q_proj",)}
     before = ModelSpec("some", "Some", "A model.", "owner/some", "abc")
     after = replace(before, **{fact: SPECS[fact].value})

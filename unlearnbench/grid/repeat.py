@@ -18,7 +18,7 @@ from unlearnbench.data.own_task import PREFIX as OWN
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.leaderboard.entry import Entry
 
-# What says which cells a configuration has; all else decides what they compute.
+# What says which cells a configuration has, beside `oracle`; all else decides what they compute.
 GRID = ("tasks", "methods", "models", "seeds")
 Place = tuple[str, str, str, int | None]
 
@@ -96,7 +96,7 @@ def repeats(
     grouped: dict[str, list[tuple[Entry, RunConfig]]] = {}
     for entry in entries:
         config = _config(entry, changes, folders or {})
-        rest = config.model_dump_json(exclude=set(GRID))
+        rest = config.model_dump_json(exclude={*GRID, "oracle"})
         grouped.setdefault(rest, []).append((entry, config))
     return [repeat for group in grouped.values() for repeat in _by_leader(group)]
 
@@ -153,8 +153,9 @@ def _by_leader(group: Sequence[tuple[Entry, RunConfig]]) -> list[Repeat]:
         seeds = grid["seeds"] or (0,)
         if leader is not None:
             seeds = (leader, *(seed for seed in seeds if seed != leader))
-        grid = {**grid, "seeds": seeds}
-        made.append(Repeat(first.model_copy(update=grid), tuple(entry for entry, _ in mine)))
+        oracle = any(config.oracle for _, config in mine)
+        config = first.model_copy(update={**grid, "seeds": seeds, "oracle": oracle})
+        made.append(Repeat(config, tuple(entry for entry, _ in mine)))
     return made
 
 

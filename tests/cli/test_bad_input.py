@@ -291,7 +291,8 @@ def test_archives_are_refused_and_never_unpacked(name: str, tmp_path: Path, mode
     data_set = tmp_path / "hub" / "stanfordnlp" / "sst2"
     data_set.mkdir(parents=True)
     shutil.copy(archive, data_set)
-    found = sentence_of(invoke("run", *results, "--tasks", "sst2", "--data-root", tmp_path / "hub"))
+    given = ["--tasks", "sst2", "--models", model_folder, "--data-root", tmp_path / "hub"]
+    found = sentence_of(invoke("run", *results, *given))
     assert f"contains {name}: archives and pickles are not read" in found
     made = [path for path in sorted(tmp_path.rglob("*")) if path not in before and "hub" not in path.parts]
     assert not [path for path in made if "escaped" in path.name or path.parent == archive.parent]

@@ -57,7 +57,7 @@ def test_a_server_that_is_silent_is_given_up_within_five_seconds() -> None:
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        ([], "or use generated data with --data-root bundled."),
+        (["--models", "tiny"], "or use generated data with --data-root bundled."),
         (["--models", "owner/name"], "or name a model on this machine (a folder with safetensors weights)."),
     ],
 )

@@ -18,7 +18,7 @@ test: $(VENV)/.installed $(VENV)/.browser
 	$(VENV)/bin/lint-imports
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict --site-dir build/site
 	$(VENV)/bin/nox --session light
-	UNLEARNBENCH_TESTS_NEED="$(RAY) $$(cat $(VENV)/.browser)" $(VENV)/bin/python -m pytest -n 2 --dist worksteal
+	UNLEARNBENCH_TESTS_NEED="$(RAY) $$(cat $(VENV)/.browser)" $(VENV)/bin/python -m pytest -n 3 --dist worksteal
 
 # What one runs while working: everything that answers in seconds.
 test-fast: $(VENV)/.installed

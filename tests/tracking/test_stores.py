@@ -62,6 +62,13 @@ def test_error_for_a_silent_server_hides_the_password(tmp_path: Path, monkeypatc
     assert "s3cret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["artifacts", "models", "work"])
+def test_file_in_place_of_a_folder_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("notes", encoding="utf-8")
+    with pytest.raises(UserError, match=f"{name} is a file where results have a folder"):
+        Store(tmp_path)
+
+
 class SlowClient:
     """Takes its time."""
 

@@ -64,6 +64,8 @@ MODEL_FOLDER = "model.folder"
 # Where a model that was made elsewhere was read from.
 BROUGHT = "model.brought"
 PAGE = 1000
+# What a run makes in its results folder.
+FOLDERS = ("artifacts", "models", "work")
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,9 @@ class Store:
             raise UserError(
                 f"results folder {results} can't be written ({error.strerror}): name another one with --results."
             ) from None
+        for folder in (results / name for name in FOLDERS):
+            if folder.exists() and not folder.is_dir():
+                raise UserError(f"{folder} is a file where results have a folder: move it, or name another --results.")
         if tracking_uri is None:
             make_database(results / "mlflow.db", mlflow_tables)
         if optuna_storage is None:

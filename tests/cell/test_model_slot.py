@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.conftest import gpt2_tokenizer, tiny_gpt2, tiny_opt
 from unlearnbench.cell import model_slot
@@ -24,6 +25,7 @@ from unlearnbench.engine.training import Progress
 from unlearnbench.grid.grid import build_grid
 from unlearnbench.models.loading import restore_weights
 from unlearnbench.plugins import registry
+from unlearnbench.storage.checksums import write_checksums
 
 
 def cell_of(method: str, model: Path, data: Path, checkpointing: bool = False, curve_points: int = 8) -> Cell:
@@ -246,3 +248,26 @@ def test_frozen_weights_drop_nothing_out_under_gradient_checkpointing(
     assert facts.shared_prefix
     dropouts = [module.p for module in found.network.modules() if isinstance(module, torch.nn.Dropout)]
     assert max([*dropouts, getattr(found.network.config, "dropout", 0.0)]) == 0.1, "put back"
+
+
+def test_kept_base_model_is_the_one_in_the_cache(model_folder: Path, data_folder: Path, tmp_path: Path) -> None:
+    trainer, _ = prepared("spul", model_folder, data_folder)
+    entry = trainer.slot.made(BASE).folder
+    first = trainer.slot.keep_base(tmp_path)
+    assert first is not None
+    assert first == trainer.slot.keep_base(tmp_path)
+    weights = load_file(entry / "model.safetensors")
+    # Made again by another machine: the same key, other rounding.
+    save_file({name: value * (1 + 1e-6) for name, value in weights.items()}, entry / "model.safetensors")
+    write_checksums(entry)
+    second = trainer.slot.keep_base(tmp_path)
+    assert second is not None
+    assert second != first
+    assert second == trainer.slot.keep_base(tmp_path)
+    for kept, scale in ((first, 1), (second, 1 + 1e-6)):
+        found = load_file(kept / "model.safetensors")
+        assert all(torch.equal(found[name], value * scale) for name, value in weights.items())
+    # A copy that was damaged is made again.
+    (second / "model.safetensors").unlink()
+    assert trainer.slot.keep_base(tmp_path) == second
+    assert (second / "model.safetensors").is_file()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unlearnbench.cell.base import BaseModel, base_entry, base_model
 from unlearnbench.cell.cell import Scenario
-from unlearnbench.cell.kept_models import kept_base
+from unlearnbench.cell.kept_models import DIGITS, kept_base
 from unlearnbench.contract.method import Method
 from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
 from unlearnbench.engine.encoding import Encoder
@@ -23,11 +23,12 @@ from unlearnbench.engine.probe import can_share_prefix
 from unlearnbench.engine.soft_prompt import load_adapter, save_adapter
 from unlearnbench.engine.training import OnStep
 from unlearnbench.errors import UserError
+from unlearnbench.identity.digest import digest
 from unlearnbench.identity.ids import BaseId
 from unlearnbench.models.loading import compute_dtype, load_model, pick_device, restore_weights, save_weights
 from unlearnbench.models.resolve import ResolvedModel
-from unlearnbench.storage.cache import filling
-from unlearnbench.storage.checksums import is_intact
+from unlearnbench.storage.cache import discard, filling
+from unlearnbench.storage.checksums import is_intact, weight_checksums
 from unlearnbench.storage.full_disk import stop_on_full_storage
 
 Result = TypeVar("Result")
@@ -163,13 +164,17 @@ class ModelSlot:
     def keep_base(self, results: Path) -> Path | None:
         """Copies the base model, with its tokenizer, into the results folder, and returns where.
 
-        None if the base model is the user's model as it is.
+        A former copy of other weights stays. None if the base model is the user's model as it is.
         """
         if self.scenario.base_id.recipe is None:
             return None
         entry = base_entry(self.scenario.base_id)
         kept = results / kept_base(self.scenario, entry.name)
-        if not kept.is_dir():
+        if kept.is_dir() and weight_checksums(kept) != weight_checksums(entry):
+            # The cache's was made again, with other rounding: prompts in front of the former one still need that.
+            kept = kept.with_name(f"{kept.name}-{digest(weight_checksums(entry))[:DIGITS]}")
+        if not is_intact(kept):
+            discard(kept)
             with filling(kept) as scratch:
                 shutil.copytree(entry, scratch, dirs_exist_ok=True, ignore=shutil.ignore_patterns("adapter"))
                 self.encoder.tokenizer.save_pretrained(scratch)

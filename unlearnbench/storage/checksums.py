@@ -30,6 +30,15 @@ def is_intact(folder: Path) -> bool:
         return False
 
 
+def weight_checksums(folder: Path) -> tuple[tuple[str, str], ...]:
+    """Names and checksums that a folder's weights had when it was made; none if that is not known."""
+    try:
+        known = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        return tuple(sorted((name, checksum) for name, checksum in known.items() if name.endswith(".safetensors")))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return ()
+
+
 def _checksum(file: Path) -> str:
     status = file.stat()
     return _content_checksum(str(file), status.st_ino, status.st_size, status.st_mtime_ns)

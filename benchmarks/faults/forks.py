@@ -24,6 +24,11 @@ def fork(work: Callable[[], int]) -> int:
     tasks = Path("/proc/self/task")
     if tasks.is_dir() and len(list(tasks.iterdir())) > 1:
         raise RuntimeError("a process that has threads can't be forked")
+    return forked(work)
+
+
+def forked(work: Callable[[], int]) -> int:
+    """As `fork`, for a caller that knows that the process's other threads hold no lock that is needed."""
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.faults.forks import forked
 from unlearnbench.cli import app
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.tracking.store import KEY, KIND, Store
@@ -17,22 +17,13 @@ COSTS = ("_seconds", "_bytes")
 
 def start(arguments: list[object], cache: Path) -> int:
     """Runs the command in a separate process, which has everything imported already; returns its process id."""
-    pid = os.fork()
-    if pid == 0:
-        os.setsid()
+
+    def run() -> int:
         os.environ["UNLEARNBENCH_CACHE"] = str(cache)
         sys.stdout = sys.stderr = cache.with_suffix(".log").open("a", encoding="utf-8", buffering=1)
-        code = 1
-        try:
-            code = int(app([str(argument) for argument in arguments], standalone_mode=False) or 0)
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-    return pid
+        return int(app([str(argument) for argument in arguments], standalone_mode=False) or 0)
+
+    return forked(run)
 
 
 def results_of(entries: list[Entry]) -> dict[str, object]:

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnbench.cell.cost import Cost, measured
+from unlearnbench.cell.language_model import language_model
 from unlearnbench.config import BaseConfig, ModelConfig
 from unlearnbench.contract.task import Example
 from unlearnbench.engine.checkpoint import Checkpoints
 from unlearnbench.engine.encoding import Encoder
-from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.training import DivergedError, OnStep, Optimisation, train, trainable_count
 from unlearnbench.engine.unlearning import TrainingSet, UnlearningStep
 from unlearnbench.errors import ModelError
 from unlearnbench.identity.digest import digest
 from unlearnbench.identity.ids import BaseId
-from unlearnbench.models.loading import compute_dtype, load_model, pick_device, save_weights
+from unlearnbench.models.loading import load_model, save_weights
 from unlearnbench.models.lora_targets import lora_targets
 from unlearnbench.models.resolve import ResolvedModel
 from unlearnbench.storage.cache import cache_root, made
@@ -132,13 +132,8 @@ def _fine_tune(
     adapted = None if config.kind == "full" else with_lora(network, config)
     network.train()
     trained = trainable_count(network.parameters())
-    language_model = LanguageModel(
-        network,
-        pad=encoder.pad,
-        compute_dtype=compute_dtype(model_config, pick_device(model_config)),
-        tokens_per_pass=model_config.tokens_per_pass,
-    )
-    examples = encoder.encode(rows, room=language_model.room())
+    trained_model = language_model(network, encoder, model_config)
+    examples = encoder.encode(rows, room=trained_model.room())
     settings = Optimisation(
         learning_rate=identity.recipe.learning_rate,
         epochs=identity.recipe.epochs,
@@ -149,7 +144,7 @@ def _fine_tune(
         optimiser=model_config.optimiser if adapted is None else "adamw",
     )
     step = UnlearningStep(
-        language_model, MemoriseLoss(), TrainingSet({"retain": examples}), None, False, language_model.budget
+        trained_model, MemoriseLoss(), TrainingSet({"retain": examples}), None, False, trained_model.budget
     )
     try:
         train(network.parameters(), len(examples), step, settings, identity.seed, on_step, checkpoints=checkpoints)

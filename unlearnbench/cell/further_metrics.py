@@ -127,10 +127,10 @@ def _stored(store: Store, run_id: str, entry: Entry) -> dict[str, Predictions]:
     """
     found = {}
     for one in (*entry.identity.splits, *entry.identity.further):
-        frame = read_predictions(store, run_id, one.name)
+        frame = read_predictions(store, run_id, one.name, (TOKENS, WRITTEN))
         if frame is None:
             raise NotStoredError(f"its predictions on {one.name} were not stored, or can't be read")
-        found[one.name] = _predictions(store, run_id, one, frame)
+        found[one.name] = _predictions(one, frame)
     return found
 
 
@@ -180,21 +180,16 @@ def _named(evaluation: EvaluationId, new: Sequence[Registered[type[Metric]]]) ->
     return replace(evaluation, metrics=tuple(ids[name] for name in sorted(ids)))
 
 
-def _predictions(store: Store, run_id: str, one: EvaluationId, frame: pd.DataFrame) -> Predictions:
+def _predictions(one: EvaluationId, frame: pd.DataFrame) -> Predictions:
     """What metrics read, as far as it was stored."""
-    import pandas as pd
-
-    file = store.artifacts.find(run_id, f"predictions/{one.name}.parquet")
-    assert file is not None
-    whole = pd.read_parquet(file)
     return Predictions(
         list(frame["answer"]),
         list(frame["predicted"]),
         one.labels,
         one.generic_labels,
         list(frame["log_probability"]),
-        [int(count) for count in whole[TOKENS]] if TOKENS in whole else _NotStored(),
-        [str(text) for text in whole[WRITTEN]] if WRITTEN in whole else (),
+        [int(count) for count in frame[TOKENS]] if TOKENS in frame else _NotStored(),
+        [str(text) for text in frame[WRITTEN]] if WRITTEN in frame else (),
     )
 
 

@@ -11,23 +11,23 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from unlearnbench.cell.base import base_entry
+from unlearnbench.cell.language_model import behind, language_model
 from unlearnbench.config import ModelConfig, RunConfig, build_config, read_file
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.model import LanguageModel
-from unlearnbench.engine.probe import can_share_prefix
 from unlearnbench.engine.soft_prompt import load_adapter
 from unlearnbench.errors import UserError
 from unlearnbench.identity.digest import digest
 from unlearnbench.identity.ids import BaseId, BroughtId, HeldBaseId, ModelId, RetrainId, TrainedId
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.models.brought import find_brought
-from unlearnbench.models.loading import compute_dtype, load_model, load_tokenizer, pick_device
+from unlearnbench.models.loading import load_model, load_tokenizer
 from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
 from unlearnbench.models.threads import threads_for
 from unlearnbench.plugins import Registry
 from unlearnbench.storage.cache import content_hash, file_hash
 from unlearnbench.storage.checksums import is_intact
-from unlearnbench.tracking.store import BROUGHT, MODEL_FOLDER, Store
+from unlearnbench.tracking.store import BROUGHT, MODEL_FOLDER, MODELS, Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -65,17 +65,8 @@ class KeptModel:
         torch.set_num_threads(threads_for(self.config, self.start))
         encoder = Encoder(load_tokenizer(self.start), self.config.context_length)
         network = load_model(self.weights, self.config, four_bit=self.four_bit)
-        model = LanguageModel(
-            network,
-            pad=encoder.pad,
-            compute_dtype=compute_dtype(self.config, pick_device(self.config)),
-            tokens_per_pass=self.config.tokens_per_pass,
-        )
-        if self.prompt is None:
-            return model, encoder
-        prompt = load_adapter(self.prompt)
-        shared = can_share_prefix(network, prompt.to(model.device, network.dtype))
-        return model.with_prompt(prompt, shared), encoder
+        model = language_model(network, encoder, self.config)
+        return model if self.prompt is None else behind(load_adapter(self.prompt), model), encoder
 
 
 class KeptModels:
@@ -169,7 +160,7 @@ class KeptModels:
         if is_intact(base_entry(identity)):
             return self._in_folder(base_entry(identity), start)
         wanted = digest(identity)
-        for facts in sorted((self.store.results / "models").glob("*/base.json")):
+        for facts in sorted((self.store.results / MODELS).glob("*/base.json")):
             if _is_base(facts, wanted) and is_intact(facts.parent):
                 return self._in_folder(facts.parent, start)
         raise NotKeptError(

@@ -9,23 +9,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from safetensors import SafetensorError
-from torch import Tensor
 
 from unlearnbench.cell.base import BaseModel, base_entry, base_model
 from unlearnbench.cell.cell import Scenario
-from unlearnbench.cell.kept_models import DIGITS, kept_base
+from unlearnbench.cell.kept_folders import DIGITS, kept_base
+from unlearnbench.cell.language_model import behind, language_model
 from unlearnbench.contract.method import Method
 from unlearnbench.contract.rows import BASE, RETRAIN, VANILLA
 from unlearnbench.engine.encoding import Encoder
 from unlearnbench.engine.model import LanguageModel
 from unlearnbench.engine.modes import Trains, training
-from unlearnbench.engine.probe import can_share_prefix
 from unlearnbench.engine.soft_prompt import load_adapter, save_adapter
 from unlearnbench.engine.training import OnStep
 from unlearnbench.errors import UserError
 from unlearnbench.identity.digest import digest
 from unlearnbench.identity.ids import BaseId
-from unlearnbench.models.loading import compute_dtype, load_model, pick_device, restore_weights, save_weights
+from unlearnbench.models.loading import load_model, restore_weights, save_weights
 from unlearnbench.models.resolve import ResolvedModel
 from unlearnbench.storage.cache import discard, filling
 from unlearnbench.storage.checksums import is_intact, weight_checksums
@@ -115,7 +114,7 @@ class ModelSlot:
         """The model of a training with this method that `save` has written."""
         with self.lent(BASE) as model:
             if method.soft_prompt() is not None:
-                yield _behind(load_adapter(folder), model)
+                yield behind(load_adapter(folder), model)
                 return
             self._row = None
             restore_weights(model.network, folder)
@@ -140,7 +139,7 @@ class ModelSlot:
                     f"{self.scenario.model.spec.name} takes {width}: name the model that it was trained on with "
                     "--base."
                 )
-            yield _behind(vectors, model)
+            yield behind(vectors, model)
 
     def save(self, model: LanguageModel, folder: Path, base: Path | None = None) -> None:
         """Writes what was trained: a PEFT prompt adapter, or all weights.
@@ -217,13 +216,4 @@ class ModelSlot:
     def _loaded(self, source: ResolvedModel, four_bit: bool) -> LanguageModel:
         config = self.scenario.config.model
         network = load_model(source, config, four_bit=four_bit).requires_grad_(False)
-        return LanguageModel(
-            network,
-            pad=self.encoder.pad,
-            compute_dtype=compute_dtype(config, pick_device(config)),
-            tokens_per_pass=config.tokens_per_pass,
-        )
-
-
-def _behind(prompt: Tensor, model: LanguageModel) -> LanguageModel:
-    return model.with_prompt(prompt, can_share_prefix(model.network, prompt.to(model.device, model.network.dtype)))
+        return language_model(network, self.encoder, config)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from unlearnbench.cell.best_point import Best
 from unlearnbench.cell.cell import Scenario
 from unlearnbench.cell.cost import Cost, measured
 from unlearnbench.cell.curve import (
@@ -26,7 +27,6 @@ from unlearnbench.cell.curve import (
     sizes,
 )
 from unlearnbench.cell.evaluation import Evaluation, Evaluator
-from unlearnbench.cell.kept import Best
 from unlearnbench.cell.model_slot import ModelSlot
 from unlearnbench.contract.batch import PartName
 from unlearnbench.contract.method import Method, SoftPrompt

@@ -26,7 +26,7 @@ from unlearnbench.engine.training import DivergedError, OnStep
 from unlearnbench.storage.cache import content_hash, discard, discard_damaged, filling
 from unlearnbench.storage.lease import Claim, claimed
 from unlearnbench.storage.whole import write_whole
-from unlearnbench.tracking.store import Store
+from unlearnbench.tracking.store import WORK, Store
 
 Values = dict[str, Any]
 
@@ -53,7 +53,7 @@ class TrialFolders:
         self.cell, self.choice, self.trainer, self.store, self.on_step = cell, choice, trainer, store, on_step
         # What was trained with other values of the leader is of no use.
         name = cell.training if cell.leader is None else f"{cell.training}-{content_hash(choice.fixed)}"
-        self.folder = store.results / "work" / name
+        self.folder = store.results / WORK / name
         self.study_name = f"{cell.name} / {name}"
 
     def run(

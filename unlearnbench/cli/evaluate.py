@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from unlearnbench.cell.further_metrics import Unfinished
     from unlearnbench.config import RunConfig
     from unlearnbench.grid.evaluate import Named
+    from unlearnbench.leaderboard.entry import Entry
     from unlearnbench.plugins import Registry
     from unlearnbench.tracking.store import Store
     from unlearnbench.utility.benchmarks import Benchmark
@@ -158,7 +159,6 @@ def _add_metrics(
     """Returns the exit code: 0, or 1 if a cell could not get them."""
     from unlearnbench.cell.further_metrics import add_metrics
     from unlearnbench.leaderboard.stored import read_entries
-    from unlearnbench.leaderboard.write import write_leaderboard
     from unlearnbench.tracking.store import Store
 
     known = registry()
@@ -178,8 +178,7 @@ def _add_metrics(
     say(console, f"{len(computed)} cells have {title} now, {added.before} had it before; {loaded}.")
     for cell, reason in lacking.items():
         say(console, f"left out: {cell}: {reason}")
-    written = write_leaderboard(read_entries(store), store.results, failed=list(store.failed_cells().values()))
-    say(console, f"leaderboard of {store.results}: {', '.join(path.name for path in written)}")
+    _write(console, store, read_entries(store))
     return 1 if lacking else 0
 
 
@@ -206,7 +205,6 @@ def _benchmarks(wanted: list[str], folder: Path | None, examples: int | None, se
 def _add_utility(benchmarks: list[Benchmark], store: Store, device: str | None, console: Console) -> int:
     """Returns the exit code: 0, 1 if a cell's model could not be asked, or 130 after Ctrl-C."""
     from unlearnbench.leaderboard.stored import read_entries
-    from unlearnbench.leaderboard.write import write_leaderboard
     from unlearnbench.storage.cache import check_cache
     from unlearnbench.utility.add import ask, plan_utility
 
@@ -227,8 +225,7 @@ def _add_utility(benchmarks: list[Benchmark], store: Store, device: str | None, 
     say(console, f"{len(plan.asking)} cells have {what} now, {plan.before} had it before.")
     for cell, reason in plan.lacking.items():
         say(console, f"left out: {cell}: {reason}")
-    written = write_leaderboard(read_entries(store), store.results, failed=list(store.failed_cells().values()))
-    say(console, f"leaderboard of {store.results}: {', '.join(path.name for path in written)}")
+    _write(console, store, read_entries(store))
     return 1 if plan.lacking else 0
 
 
@@ -237,7 +234,6 @@ def _show(console: Console, store: Store, key: str) -> None:
     from unlearnbench.leaderboard.blocks import build_blocks
     from unlearnbench.leaderboard.render import to_terminal
     from unlearnbench.leaderboard.stored import read_entries
-    from unlearnbench.leaderboard.write import write_leaderboard
 
     entries = read_entries(store)
     for block in build_blocks(entries):
@@ -245,5 +241,12 @@ def _show(console: Console, store: Store, key: str) -> None:
             for table in to_terminal(block, console.width):
                 console.print(table)
     if entries:
-        written = write_leaderboard(entries, store.results, failed=list(store.failed_cells().values()))
-        say(console, f"leaderboard of {store.results}: {', '.join(path.name for path in written)}")
+        _write(console, store, entries)
+
+
+def _write(console: Console, store: Store, entries: list[Entry]) -> None:
+    """Writes the leaderboard of the folder anew."""
+    from unlearnbench.leaderboard.write import write_leaderboard
+
+    written = write_leaderboard(entries, store.results, failed=list(store.failed_cells().values()))
+    say(console, f"leaderboard of {store.results}: {', '.join(path.name for path in written)}")

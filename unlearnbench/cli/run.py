@@ -219,14 +219,8 @@ def _run(
             say(console, sentence)
         if promised := _promise(plan.cells):
             say(console, promised)
-    note = f", {len(plan.failed)} failed before (--retry-failed runs them again)" if plan.failed else ""
-    finished = len(plan.cells) - len(plan.todo) - len(plan.failed)
-    say(
-        console,
-        f"{len(plan.todo)} cell{'' if len(plan.todo) == 1 else 's'} to run, {finished} finished before{note}; "
-        f"estimated time {duration(sum(plan.todo.values()))}"
-        f"{plan.processes.statement if where.executor == 'local' else ''}.",
-    )
+    processes = plan.processes.statement if where.executor == "local" else ""
+    say(console, f"{plan.counts}; estimated time {duration(sum(plan.todo.values()))}{processes}.")
     if config.keep_models and (without := _kept_nothing(plan)):
         more, them = (f" and {len(without) - 1} more", "them") if without[1:] else ("", "it")
         say(console, f"--keep-models: {without[0]}{more} finished before and kept no model: --force runs {them} again.")
@@ -259,7 +253,7 @@ def _run(
 
 def _kept_nothing(plan: Plan) -> list[str]:
     """Names of methods' cells that have finished without their model being kept."""
-    from unlearnbench.cell.kept_models import kept_folder
+    from unlearnbench.cell.kept_folders import kept_folder
 
     return [
         cell.name

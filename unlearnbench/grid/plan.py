@@ -44,6 +44,13 @@ class Plan:
         return {cell.key for cell in self.cells}
 
     @property
+    def counts(self) -> str:
+        """How many cells are to be run, finished before, and failed before, in words."""
+        failed = f", {len(self.failed)} failed before (--retry-failed runs them again)" if self.failed else ""
+        finished = len(self.cells) - len(self.todo) - len(self.failed)
+        return f"{len(self.todo)} cell{'' if len(self.todo) == 1 else 's'} to run, {finished} finished before{failed}"
+
+    @property
     def failed_names(self) -> dict[str, str]:
         """Reason of each cell that is left out, by its name."""
         return {cell.name: self.failed[cell.key] for cell in self.cells if cell.key in self.failed}

@@ -22,7 +22,7 @@ from unlearnbench.cell.cost import measured
 from unlearnbench.cell.design import Space, first_values
 from unlearnbench.cell.environment import environment
 from unlearnbench.cell.evaluation import Evaluation
-from unlearnbench.cell.kept_models import kept_folder
+from unlearnbench.cell.kept_folders import kept_folder
 from unlearnbench.cell.model_card import write_card
 from unlearnbench.cell.recording import attach, attach_predictions, attach_result, cell_tags
 from unlearnbench.cell.reporter import Reporter
@@ -42,7 +42,7 @@ from unlearnbench.storage.cache import discard, filling
 from unlearnbench.storage.full_disk import stop_on_full_storage
 from unlearnbench.storage.lease import WAIT_SECONDS, Claim, ClaimLostError
 from unlearnbench.tracking.run import Record
-from unlearnbench.tracking.store import INVOCATION, MODEL_FOLDER, Store
+from unlearnbench.tracking.store import INVOCATION, MODEL_FOLDER, WORK, Store
 
 Made = TypeVar("Made")
 
@@ -440,7 +440,7 @@ def record_loss(store: Store, cell: Cell, reason: str, begun: Invocation) -> Out
 
 
 def _claim(store: Store, cell: Cell) -> Claim:
-    return Claim(store.results / "work" / f"{cell.training}.lease")
+    return Claim(store.results / WORK / f"{cell.training}.lease")
 
 
 def _summary(evaluations: Mapping[str, Evaluation]) -> str:

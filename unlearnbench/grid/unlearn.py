@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unlearnbench.cell.cell import Cell
-from unlearnbench.cell.kept_models import kept_folder
+from unlearnbench.cell.kept_folders import kept_folder
 from unlearnbench.config import dump_experiment
 from unlearnbench.contract.rows import BASE
 from unlearnbench.errors import UserError

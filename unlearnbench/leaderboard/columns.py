@@ -133,21 +133,24 @@ def leak_columns(block: Block) -> list[Column]:
 
 
 @dataclass(frozen=True)
-class FootingColumn(Column):
-    """Forget accuracy at a level of retention, which says if the level was reached.
+class LevelColumn(Column):
+    """A number at a level of retention, which no point of a method may reach.
 
     Attributes:
-        reached: the metric that tells it.
+        reached: the metric that tells the share of the choices that reach it.
+        tells: whether that is said beside the number.
     """
 
     reached: str = ""
+    tells: bool = True
 
     def text(self, line: Line) -> str:
-        """Without a number if no seed has a point that keeps as much."""
+        """Without a number if no seed has a point that keeps as much: it would be the base model's alone."""
         reached = line.mean.get(self.reached, 1.0)
         if reached == 0:
-            return "not reached"
-        return super().text(line) if reached == 1 else f"{super().text(line)} (reached: {100 * reached:.0f} %)"
+            return "not reached" if self.tells else ""
+        share = f" (reached: {100 * reached:.0f} %)" if self.tells and reached < 1 else ""
+        return f"{super().text(line)}{share}"
 
     def interval(self, line: Line) -> str:
         """Nothing if it was not reached."""
@@ -158,27 +161,13 @@ class FootingColumn(Column):
         return [] if line.mean.get(self.reached) == 0 else super().by_seed(line)
 
 
-@dataclass(frozen=True)
-class RetainedColumn(Column):
-    """What is kept at a level of retention; nothing if no point of the method keeps as much.
-
-    Attributes:
-        reached: the metric that tells it.
-    """
-
-    reached: str = ""
-
-    def text(self, line: Line) -> str:
-        """Nothing if the number is that of the base model alone."""
-        return "" if line.mean.get(self.reached) == 0 else super().text(line)
-
-
 def footing_columns(block: Block) -> list[Column]:
     """The columns of equal footing, which stand in a table of their own."""
     found: list[Column] = []
     for level in LEVELS:
-        found.append(FootingColumn(f"forget at {level} % ↓", forget_at(level), percent, reached=reached_at(level)))
-        found.append(RetainedColumn(f"retained at {level} %", retained_at(level), percent, reached=reached_at(level)))
+        reached = reached_at(level)
+        found.append(LevelColumn(f"forget at {level} % ↓", forget_at(level), percent, reached=reached))
+        found.append(LevelColumn(f"retained at {level} %", retained_at(level), percent, reached=reached, tells=False))
     found.append(Column("area ↑", AREA, percent))
     return [column for column in found if _has(column.metric, block)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -152,15 +152,8 @@ FOOTING_NOTE = (
 def _footing(block: Block) -> list[str]:
     """A table of forget accuracies at the same retention, with intervals."""
     shown = footing_columns(block)
-    if not shown:
-        return []
-    rows = [
-        [line.title, *(_with_interval(column, line) for column in shown)]
-        for line in block.lines
-        if shown[0].metric in line.mean
-    ]
-    heads = ["equal footing", *(column.title for column in shown)]
-    return ["", *table(f"l{'r' * len(shown)}", heads, rows), f"\n{FOOTING_NOTE}"]
+    lines = [line for line in block.lines if shown and shown[0].metric in line.mean]
+    return _small_table("equal footing", shown, lines, _with_interval, FOOTING_NOTE)
 
 
 def _with_interval(column: Column, line: Line) -> str:
@@ -177,23 +170,30 @@ LEAK_NOTE = (
 def _leaks(block: Block) -> list[str]:
     """A table of leak@k with intervals."""
     shown = leak_columns(block)
-    if not shown:
-        return []
-    rows = [
-        [line.title, *(f"{column.write(line.mean[column.metric])} ({column.interval(line)})" for column in shown)]
-        for line in block.lines
-        if shown[0].metric in line.intervals
-    ]
-    heads = ["test forget", *(column.title for column in shown)]
-    return ["", *table(f"l{'r' * len(shown)}", heads, rows), f"\n{LEAK_NOTE}"]
+    lines = [line for line in block.lines if shown and shown[0].metric in line.intervals]
+    return _small_table("test forget", shown, lines, _mean_and_interval, LEAK_NOTE)
+
+
+def _mean_and_interval(column: Column, line: Line) -> str:
+    return f"{column.write(line.mean[column.metric])} ({column.interval(line)})"
 
 
 def _needs(block: Block) -> list[str]:
     """A table of what methods need beside the forget set."""
     shown = needs_columns(block)
     lines = [line for line in block.lines if any(column.text(line) for column in shown)]
-    rows = [[line.title, *(column.text(line) for column in shown)] for line in lines]
-    return ["", *table(f"l{'r' * len(shown)}", ["needs", *(column.title for column in shown)], rows)] if rows else []
+    return _small_table("needs", shown, lines, lambda column, line: column.text(line))
+
+
+def _small_table(
+    head: str, shown: Sequence[Column], lines: Sequence[Line], cell: Callable[[Column, Line], str], note: str = ""
+) -> list[str]:
+    """A table of its own beneath the block's; nothing without lines."""
+    if not lines:
+        return []
+    rows = [[line.title, *(cell(column, line) for column in shown)] for line in lines]
+    markdown = table(f"l{'r' * len(shown)}", [head, *(column.title for column in shown)], rows)
+    return ["", *markdown, *([f"\n{note}"] if note else [])]
 
 
 def to_terminal(block: Block, width: int) -> list[Table]:

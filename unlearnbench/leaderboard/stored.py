@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from unlearnbench.console.safe_text import printable, safe
@@ -99,8 +100,11 @@ def _shown(store: Store, entry: Entry, base: str, run_id: str) -> list[ExamplePr
     return shown
 
 
-def read_predictions(store: Store, run_id: str, name: str) -> pd.DataFrame | None:
+def read_predictions(store: Store, run_id: str, name: str, further: Sequence[str] = ()) -> pd.DataFrame | None:
     """The single predictions of a split or transfer task; None if they were not stored or can't be read.
+
+    Args:
+        further: columns that are read, too, if they were stored.
 
     Returns:
         Columns text, group, answer, predicted (all text) and log_probability, a line for each row in the data's order.
@@ -111,7 +115,8 @@ def read_predictions(store: Store, run_id: str, name: str) -> pd.DataFrame | Non
     if file is None:
         return None
     try:
-        return pd.read_parquet(file, columns=list(PREDICTIONS)).astype(PREDICTIONS)
+        frame = pd.read_parquet(file, columns=None if further else list(PREDICTIONS))
+        return frame[[*PREDICTIONS, *(name for name in further if name in frame)]].astype(PREDICTIONS)
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning(safe(f"{file} is left out, as it does not hold predictions: {error!r:.300}"))
         return None

@@ -62,10 +62,7 @@ def plan_points(points: Sequence[tuple[Point, list[Cell]]], store: Store, again:
 
 def statement(point: Point, plan: Plan) -> str:
     """The point, and what is to be done for it."""
-    failed = f", {len(plan.failed)} failed before (--retry-failed runs them again)" if plan.failed else ""
-    finished = len(plan.cells) - len(plan.todo) - len(plan.failed)
-    cells = f"{len(plan.todo)} cell{'' if len(plan.todo) == 1 else 's'}"
-    return f"{_named(point)}: {cells} to run, {finished} finished before{failed}{plan.processes.statement}"
+    return f"{_named(point)}: {plan.counts}{plan.processes.statement}"
 
 
 def run_points(

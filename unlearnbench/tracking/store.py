@@ -65,7 +65,7 @@ MODEL_FOLDER = "model.folder"
 BROUGHT = "model.brought"
 PAGE = 1000
 # What a run makes in its results folder.
-FOLDERS = ("artifacts", "models", "work")
+ARTIFACTS, MODELS, WORK = "artifacts", "models", "work"
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Store:
             raise UserError(
                 f"results folder {results} can't be written ({error.strerror}): name another one with --results."
             ) from None
-        for folder in (results / name for name in FOLDERS):
+        for folder in (results / name for name in (ARTIFACTS, MODELS, WORK)):
             if folder.exists() and not folder.is_dir():
                 raise UserError(f"{folder} is a file where results have a folder: move it, or name another --results.")
         if tracking_uri is None:
@@ -130,12 +130,12 @@ class Store:
         self.optuna_storage = optuna_storage or f"sqlite:///{results / 'optuna.db'}?timeout={BUSY_SECONDS}"
         self._open(results, tracking_uri)
         if tracking_uri is None:
-            point_to_artifacts(results / "mlflow.db", (results / "artifacts").as_uri())
+            point_to_artifacts(results / "mlflow.db", (results / ARTIFACTS).as_uri())
         found = self._experiment(experiment)
         if found is None:
             # A server decides where it keeps artefacts; any other store keeps them with the results. The location is
             # for MLflow's own pages and clients: `artifacts` does not depend on it.
-            location = None if is_server(self.uri) else (self.results / "artifacts").as_uri()
+            location = None if is_server(self.uri) else (self.results / ARTIFACTS).as_uri()
             # With this kind, MLflow shows its pages for training runs.
             tags = {"mlflow.experimentKind": "custom_model_development"}
             try:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from unlearnbench.cell.cell import Cell, Scenario
 from unlearnbench.contract.rows import BASE
+from unlearnbench.tracking.store import MODELS
 
-FOLDER = "models"
 ODD = re.compile(r"[^A-Za-z0-9._]+")
 LONGEST_PART = 60
 DIGITS = 8
@@ -19,7 +19,7 @@ def kept_folder(cell: Cell) -> Path:
 
     The last part tells apart what was trained with other settings. It does not depend on how a model is evaluated.
     """
-    return Path(FOLDER) / _name(cell.scenario, cell.row, cell.training)
+    return Path(MODELS) / _name(cell.scenario, cell.row, cell.training)
 
 
 def kept_base(scenario: Scenario, key: str) -> Path:
@@ -28,7 +28,7 @@ def kept_base(scenario: Scenario, key: str) -> Path:
     Args:
         key: of its weights.
     """
-    return Path(FOLDER) / _name(scenario, BASE, key)
+    return Path(MODELS) / _name(scenario, BASE, key)
 
 
 def _name(scenario: Scenario, row: str, key: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from unlearnbench.cell.kept import Best
+from unlearnbench.cell.best_point import Best
 
 
 def keeps_more(forget: float, retain: float) -> float:

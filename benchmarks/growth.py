@@ -96,17 +96,21 @@ def draw(points: Sequence[Point], file: Path) -> None:
 
     panels = list(dict.fromkeys(point.grows for point in points))
     columns = (len(panels) + 1) // 2
-    figure, axes = pyplot.subplots(2, columns, figsize=(3.4 * columns, 6), layout="constrained")
+    figure, axes = pyplot.subplots(2, columns, figsize=(3.8 * columns, 6.4), layout="constrained")
     for grows, axis in zip(panels, axes.flat, strict=False):
         mine = [point for point in points if point.grows == grows]
         values = [point.value for point in mine]
         if all(point.published is not None for point in mine):
             axis.plot(values, [point.published for point in mine], "s--", color="#D55E00", label="published way, s")
         axis.plot(values, [point.ours for point in mine], "o-", color="#0072B2", label="unlearnbench, s")
-        axis.set(xlabel=grows, ylim=(0, None), xticks=values)
+        axis.set(xlabel=grows, ylabel="seconds", xticks=values)
+        axis.margins(y=0.1)
+        axis.set_ylim(0, None)
         if all(point.memory is not None for point in mine):
             memory = axis.twinx()
             memory.plot(values, [point.memory for point in mine], "^:", color="#777777", label="unlearnbench, MiB")
+            memory.set_ylabel("MiB", color="#777777")
+            memory.margins(y=0.25)
             memory.set_ylim(0, None)
             memory.tick_params(colors="#777777")
     for axis in axes.flat[len(panels) :]:

@@ -171,3 +171,10 @@ def test_ui_without_results_says_what_to_do(tmp_path: Path) -> None:
     outcome = invoke("ui", "--results", tmp_path)
     assert isinstance(outcome.exception, UserError)
     assert "holds no results" in str(outcome.exception)
+
+
+def test_a_leaderboard_in_place_of_results_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "leaderboard.json").write_text("{}", encoding="utf-8")
+    outcome = invoke("leaderboard", "--html", "--results", tmp_path)
+    assert isinstance(outcome.exception, UserError)
+    assert f"leaderboard merge {tmp_path} --html --output FOLDER" in str(outcome.exception)

@@ -25,9 +25,11 @@ from typer.testing import Result
 from tests.cli.test_bad_input import sentence_of
 from tests.conftest import ToyTask, gpt2_tokenizer, invoke
 from tests.utility.harness import QUESTIONS, write_task
+from unlearnbench.cell.kept_model import KeptModels
 from unlearnbench.leaderboard.check import check_entries
 from unlearnbench.leaderboard.entry import Entry
 from unlearnbench.leaderboard.files import open_entries
+from unlearnbench.plugins import registry
 from unlearnbench.testing.rig import tiny_llama
 from unlearnbench.tracking.store import Store
 from unlearnbench.utility import add
@@ -268,9 +270,27 @@ def test_models_that_are_gone_are_said_and_the_others_asked(results: Path, tasks
     shutil.rmtree(results / by_tag(results, "ga"))
     outcome = utility(results, "--utility-path", tasks)
     assert outcome.exit_code == 1
-    assert " / ga: its weights were not kept: run the same command with --keep-models and --force" in outcome.output
+    assert (
+        " / ga: its weights were not kept: the same `unlearnbench run` with --keep-models and --force" in outcome.output
+    )
     assert "3 cells have reviews now" in outcome.output
     assert {row for row, entry in by_row(results).items() if entry.utility} == {"vanilla", "base", "spul"}
+
+
+def test_of_two_copies_of_a_base_model_the_one_counts_that_the_prompt_names(results: Path, tmp_path: Path) -> None:
+    """Made again, a base model has the same identity and may round otherwise."""
+    store = Store.existing(results)
+    run = next(run for run in store.finished_cells().values() if run.data.tags["row"] == "spul")
+    (first,) = [facts.parent for facts in (results / "models").glob("*/base.json")]
+    adapter = store.artifacts.find(run.info.run_id, "prompt-adapter")
+    assert adapter is not None
+    settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    for name in ("a-copy", "z-copy"):
+        shutil.copytree(first, results / "models" / name)
+        named = settings | {"base_model_name_or_path": f"/moved/since/models/{name}"}
+        (adapter / "adapter_config.json").write_text(json.dumps(named), encoding="utf-8")
+        found = KeptModels(store, registry()).find(run, by_row(results)["spul"])
+        assert found.weights.path == str(results / "models" / name)
 
 
 def by_tag(results: Path, row: str) -> str:

@@ -20,7 +20,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.identity.digest import digest
 from unlearnbench.identity.ids import BaseId, BroughtId, HeldBaseId, ModelId, RetrainId, TrainedId
 from unlearnbench.leaderboard.entry import Entry
-from unlearnbench.models.brought import find_brought
+from unlearnbench.models.brought import base_of_adapter, find_brought
 from unlearnbench.models.loading import load_model, load_tokenizer
 from unlearnbench.models.resolve import ResolvedModel, find_model, resolve
 from unlearnbench.models.threads import threads_for
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 ADAPTER, CONFIG = "prompt-adapter", "config.json"
-KEEP = "run the same command with --keep-models and --force, which trains it again"
+KEEP = "the same `unlearnbench run` with --keep-models and --force trains it again"
 
 
 class NotKeptError(Exception):
@@ -117,7 +117,7 @@ class KeptModels:
         assert isinstance(subject, TrainedId)
         prompt = self.store.artifacts.find(run.info.run_id, ADAPTER)
         if prompt is not None:
-            below = self._base(subject.start.base, start)
+            below = self._base(subject.start.base, start, base_of_adapter(prompt))
             return self._kept(below, start, prompt, config, subject.start.four_bit)
         _check_same(start, subject.start.base.model)
         return self._kept(self._unlearned(run, start), start, None, config, False)
@@ -152,17 +152,22 @@ class KeptModels:
             raise NotKeptError(f"its weights were not kept: {KEEP}")
         return self._in_folder(self.store.results / folder, start)
 
-    def _base(self, identity: BaseId, start: ResolvedModel) -> ResolvedModel:
-        """The weights of a base model, from the cache or from where `--keep-models` has copied them."""
+    def _base(self, identity: BaseId, start: ResolvedModel, named: str = "") -> ResolvedModel:
+        """The weights of a base model, from the cache or from where `--keep-models` has copied them.
+
+        Args:
+            named: the folder that a prompt's adapter names. Made again, a base model may round otherwise, so a copy
+                of that name comes first, wherever the results folder was then.
+        """
         _check_same(start, identity.model)
         if identity.recipe is None:
             return start
-        if is_intact(base_entry(identity)):
-            return self._in_folder(base_entry(identity), start)
-        wanted = digest(identity)
-        for facts in sorted((self.store.results / MODELS).glob("*/base.json")):
-            if _is_base(facts, wanted) and is_intact(facts.parent):
-                return self._in_folder(facts.parent, start)
+        copies = sorted((self.store.results / MODELS).glob("*/base.json"))
+        own = [copy.parent for copy in copies if copy.parent.name == Path(named).name]
+        wanted, cached = digest(identity), base_entry(identity)
+        for folder in (*own, cached, *(copy.parent for copy in copies)):
+            if (folder == cached or _is_base(folder / "base.json", wanted)) and is_intact(folder):
+                return self._in_folder(folder, start)
         raise NotKeptError(
             "the base model is no longer in the cache: the same `unlearnbench run` with --force makes it again"
         )

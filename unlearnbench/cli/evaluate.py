@@ -25,7 +25,7 @@ from unlearnbench.cli.options import (
     names,
 )
 from unlearnbench.config import build_config, read_file
-from unlearnbench.console.say import say
+from unlearnbench.console.say import say, say_reasons
 from unlearnbench.errors import UserError, nearest
 from unlearnbench.grid.choosing import check_names
 from unlearnbench.plugins import registry
@@ -176,8 +176,7 @@ def _add_metrics(
         answered, unanswered = _answered_again(store, added.unfinished, known, device)
         computed, lacking, loaded = [*computed, *answered], lacking | unanswered, f"{len(answered)} models were loaded"
     say(console, f"{len(computed)} cells have {title} now, {added.before} had it before; {loaded}.")
-    for cell, reason in lacking.items():
-        say(console, f"left out: {cell}: {reason}")
+    say_reasons(console, "left out", lacking)
     _write(console, store, read_entries(store))
     return 1 if lacking else 0
 
@@ -223,8 +222,7 @@ def _add_utility(benchmarks: list[Benchmark], store: Store, device: str | None, 
         console.print("interrupted; the same command continues where it stopped.")
         return 130
     say(console, f"{len(plan.asking)} cells have {what} now, {plan.before} had it before.")
-    for cell, reason in plan.lacking.items():
-        say(console, f"left out: {cell}: {reason}")
+    say_reasons(console, "left out", plan.lacking)
     _write(console, store, read_entries(store))
     return 1 if plan.lacking else 0
 

@@ -41,7 +41,7 @@ from unlearnbench.cli.options import (
 )
 from unlearnbench.config import RunConfig, build_config, dump_config, preset_statement, read_file
 from unlearnbench.console.safe_text import safe
-from unlearnbench.console.say import say
+from unlearnbench.console.say import say, say_reasons
 from unlearnbench.errors import UserError
 from unlearnbench.grid.choosing import check_names, with_own_names
 from unlearnbench.plugins import registry
@@ -241,9 +241,7 @@ def _run(
         return 130
     page = _show_result(console, plan.store, plan.keys, config, with_page=open_page)
     failed = plan.failed_names | outcome.failed
-    for reason, named in _by_reason(failed).items():
-        more = f" and {len(named) - 1} more" if named[1:] else ""
-        say(console, f"failed: {named[0]}{more}: {reason}")
+    say_reasons(console, "failed", failed)
     for sentence in left_out:
         say(console, sentence)
     if page is not None:
@@ -263,14 +261,6 @@ def _kept_nothing(plan: Plan) -> list[str]:
         and cell.key not in plan.failed
         and not (plan.store.results / kept_folder(cell)).is_dir()
     ]
-
-
-def _by_reason(failed: dict[str, str]) -> dict[str, list[str]]:
-    """Names of failed cells by what they failed of; many have one reason in common."""
-    found: dict[str, list[str]] = {}
-    for name, reason in failed.items():
-        found.setdefault(reason, []).append(name)
-    return found
 
 
 def _ranges(cells: Sequence[Cell]) -> list[str]:

@@ -159,6 +159,11 @@ class Store:
             UserError: there is no such store, or the server does not respond.
         """
         if tracking_uri is None and not (results and (results / "mlflow.db").is_file()):
+            if results and (results / "leaderboard.json").is_file():
+                raise UserError(
+                    f"{results} is a leaderboard and holds no results of its own: `unlearnbench leaderboard merge "
+                    f"{results} --html --output FOLDER` writes its tables and page."
+                )
             raise UserError(
                 f"results folder {results} holds no results: run `unlearnbench run --results {results}` first."
             )

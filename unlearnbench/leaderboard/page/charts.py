@@ -188,9 +188,7 @@ def fronts_chart(block: Block) -> alt.TopLevelMixin | None:
         return None
     known = alt.Chart(alt.Data(values=points))
     scale = alt.Scale(domain=[0, 100])
-    x = alt.X(
-        "retain:Q", title="test retain accuracy that is kept, % of the base model's (higher is better)", scale=scale
-    )
+    x = alt.X("retain:Q", title="test retain accuracy kept, % of base (higher is better)", scale=scale)
     title = "test forget accuracy, % (lower is better)"
     y = alt.Y("forget:Q", title=title, scale=scale)
     tooltip = ["title:N", "retain:Q", "forget:Q", "low:Q", "high:Q", alt.Tooltip("reached:Q", format=".0f"), "seeds:Q"]

@@ -140,14 +140,10 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
             TableView("Accuracy", *_table(first, lines, number, examples)),
             *([TableView("Further metrics", *_table(own, lines, number, examples))] if own else []),
             TableView("F1 and cost", *_table(others, lines, number, examples)),
-            *(
-                [TableView(FOOTING_TITLE, *_table(footing, block.lines, number, examples), FOOTING_NOTE)]
-                if footing
-                else []
-            ),
-            *([TableView(LEAKS_TITLE, *_table(leaks, block.lines, number, examples))] if leaks else []),
+            *_filled(TableView(FOOTING_TITLE, *_table(footing, block.lines, number, examples), FOOTING_NOTE)),
+            *_filled(TableView(LEAKS_TITLE, *_table(leaks, block.lines, number, examples))),
             *_utility(block, number, examples),
-            *([TableView(NEEDS_TITLE, *_table(needs, block.lines, number, examples))] if needs else []),
+            *_filled(TableView(NEEDS_TITLE, *_table(needs, block.lines, number, examples))),
         ],
         [line.title for line in published],
         sentences(block, published),
@@ -155,11 +151,15 @@ def view(block: Block, number: int, examples: Examples, with_paper: bool) -> Blo
     )
 
 
+def _filled(table: TableView) -> list[TableView]:
+    """The table without rows that have nothing in it; nothing if there are no others."""
+    rows = [row for row in table.rows if any(cell.text for cell in row.cells)]
+    return [replace(table, rows=rows)] if rows else []
+
+
 def _utility(block: Block, number: int, examples: Examples) -> list[TableView]:
     """Benchmarks of lm-evaluation-harness, each followed by the difference to the base model."""
     shown = utility_columns(block)
-    if not shown:
-        return []
     titles, rows = _table([column for _, column in shown], block.lines, number, examples)
     against = [changes(block, one.metric) for one, _ in shown]
     with_changes = [
@@ -167,7 +167,7 @@ def _utility(block: Block, number: int, examples: Examples) -> list[TableView]:
         for row, line in zip(rows, block.lines, strict=True)
     ]
     heads = [text for title in titles for text in (title, AGAINST)]
-    return [TableView(CAPTION, heads, with_changes)]
+    return _filled(TableView(CAPTION, heads, with_changes))
 
 
 def _changed(line: Line, against: Sequence[Mapping[str, Change]]) -> list[CellView]:
